@@ -1,0 +1,40 @@
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: install test lint demo bench docs lock clean
+
+install: $(VENV)/.run
+
+test: $(VENV)/.test lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+demo: $(VENV)/.run
+	$(BIN)/python -m leadglass.cli.demo
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench
+
+docs: $(VENV)/.run
+	$(BIN)/python -m leadglass.cli.conformance > docs/conformance-statement.md
+
+# Every environment is installed from a lock with hashes; the project itself is linked in without asking an index.
+$(VENV)/.%: requirements/%.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/$*.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock:
+	uv pip compile -q pyproject.toml requirements/build.in --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements/run.txt
+	uv pip compile -q pyproject.toml requirements/build.in --group test -c requirements/run.txt --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements/test.txt
+	uv pip compile -q pyproject.toml requirements/build.in --group test --group bench -c requirements/run.txt --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements/bench.txt
+
+clean:
+	rm -rf $(VENV) build dist
