@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from leadglass.crypto.certificates import (
     Issued,
@@ -13,6 +16,7 @@ from leadglass.crypto.certificates import (
     issue_device,
     issue_server,
     new_device,
+    parse_certificate,
     peer_fingerprint,
     public_key,
 )
@@ -201,11 +205,12 @@ class TestRefusals:
 
     def test_pinned_leaf_of_a_foreign_ca_is_accepted_without_its_ca(self, site: Site, version: ssl.TLSVersion) -> None:
         foreign = create_authority("Vendor CA")
-        ours, other = new_device(foreign, "CT2", "ec"), new_device(foreign, "CT3", "ec")
-        server = site.server(ours.certificate.der)
-        assert handshake(server, site.client(ours, "ours")).client == ours.certificate.der
+        server = site.server((ours := new_device(foreign, "CT2", "ec")).certificate.der)
+        client, other = site.client(ours, "ours"), site.client(new_device(foreign, "CT3", "ec"), "other")
+        client.maximum_version = other.maximum_version = version
+        assert handshake(server, client).client == ours.certificate.der
         with pytest.raises(ssl.SSLError, match="CERTIFICATE_VERIFY_FAILED"):
-            handshake(server, site.client(other, "other"))
+            handshake(server, other)
 
     def test_no_session_is_resumed(self, site: Site, version: ssl.TLSVersion) -> None:
         server, client = site.server(), site.client(site.device)
@@ -215,8 +220,17 @@ class TestRefusals:
 
 
 def self_signed() -> Issued:
-    """As vendors make them: one certificate, CA or not, without an extended key usage."""
-    return create_authority("CT from a vendor")
+    """As vendors make them: signed with its own key, neither key usage nor extended key usage."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "CT from a vendor")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Issued(parse_certificate(certificate.public_bytes(serialization.Encoding.DER)), pem)
 
 
 def test_the_client_checks_the_servers_name_and_ca(site: Site) -> None:
