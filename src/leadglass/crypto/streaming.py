@@ -48,6 +48,14 @@ def ciphertext_length(plain_length: int) -> int:
     return HEADER + plain_length + TAG * segment_count(plain_length)
 
 
+def plaintext_length(length: int) -> int:
+    """The inverse of `ciphertext_length`. VerificationFailed for a length that no stream has."""
+    plain = length - HEADER - TAG * -(-length // SEGMENT)
+    if plain < 0 or ciphertext_length(plain) != length:
+        raise VerificationFailed("No sealed stream has this length.")
+    return plain
+
+
 def _segment_key(key: bytes, salt: bytes, associated_data: bytes) -> AESGCM:
     if len(key) != KEY:
         raise UsageError("A stream key has 32 bytes.")
