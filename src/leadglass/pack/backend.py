@@ -113,7 +113,7 @@ class FilesystemBackend:
     def path(self, number: int) -> Path:
         return self._directory / f"{number // _PER_DIRECTORY:03d}" / f"{number:08d}.pack"
 
-    def create(self, number: int, header: bytes) -> FilesystemPack:
+    def create(self, number: int, header: bytes) -> PackFile:
         path = self.path(number)
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -129,7 +129,7 @@ class FilesystemBackend:
             raise
         return pack
 
-    def open(self, number: int) -> FilesystemPack:
+    def open(self, number: int) -> PackFile:
         return FilesystemPack(os.open(self.path(number), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
 
     def closed(self, number: int) -> bool:
