@@ -21,6 +21,7 @@ from leadglass.errors import ProtocolError
 MEDIUM, HIGH, LOW = 0, 1, 2
 
 _NO_DATA_SET = 0x0101
+_LO_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +184,18 @@ def _encode_ae(number: int, value: str) -> bytes:
     return _encode_element(number, encode_ae_title(value), b" ")
 
 
+def _decode_optional_ae(raw: bytes) -> str:
+    # Some peers send a Move Originator of spaces where there is none.
+    return decode_ae_title(raw) if raw.strip(b"\0 ") else ""
+
+
 def _decode_lo(raw: bytes) -> str:
     # A command set has no specific character set: what is not ASCII is only marked as such.
-    return raw.decode("ascii", "replace").rstrip("\0 ")
+    return raw[:_LO_CHARACTERS].decode("ascii", "replace").replace("\ufffd", "?").rstrip("\0 ")
 
 
 def _encode_lo(number: int, value: str) -> bytes:
-    return _encode_element(number, value[:64].encode("ascii", "replace"), b" ")
+    return _encode_element(number, value[:_LO_CHARACTERS].encode("ascii", "replace"), b" ")
 
 
 def _decode_at(raw: bytes) -> tuple[int, ...]:
@@ -211,7 +217,7 @@ def _us(name: str, number: int, required: bool = False) -> _Field:
 
 
 def _ae(name: str, number: int, required: bool = False) -> _Field:
-    return _Field(name, number, decode_ae_title, _encode_ae, required)
+    return _Field(name, number, decode_ae_title if required else _decode_optional_ae, _encode_ae, required)
 
 
 _REQUEST = (_ui("sop_class", 0x0002, True), _us("message_id", 0x0110, True))

@@ -1,4 +1,4 @@
-"""What an acceptor answers to an A-ASSOCIATE-RQ, as pure functions (PS3.8 7.1.1, PS3.7 D.3)."""
+"""What a requestor proposes and an acceptor answers, as pure functions (PS3.8 7.1.1, PS3.7 D.3)."""
 
 from collections.abc import Callable, Collection, Iterable
 
@@ -21,6 +21,21 @@ from leadglass.dimse.pdu import (
     AssociateRj,
     AssociateRq,
 )
+from leadglass.errors import UsageError
+
+
+def propose(syntaxes: Iterable[tuple[str, Iterable[str]]]) -> tuple[ProposedContext, ...]:
+    """Presentation contexts with identifiers 1, 3, 5 … for pairs of an abstract syntax and its transfer syntaxes.
+
+    Raises UsageError beyond 128, as many as identifiers exist (PS3.8 9.3.2.2).
+    """
+    contexts = tuple(
+        ProposedContext(2 * number + 1, abstract_syntax, tuple(transfer_syntaxes))
+        for number, (abstract_syntax, transfer_syntaxes) in enumerate(syntaxes)
+    )
+    if len(contexts) > 128:
+        raise UsageError("one association has room for 128 presentation contexts.")
+    return contexts
 
 
 def rejection(rq: AssociateRq) -> AssociateRj | None:

@@ -1,0 +1,389 @@
+"""The state machine against PS3.8 Table 9-10 (pynetdicom's copy of it is the oracle), and messages through it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from struct import pack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pynetdicom.fsm import TRANSITION_TABLE
+
+from leadglass.dimse import pdata
+from leadglass.dimse.association import AcceptedContext, Association, State
+from leadglass.dimse.events import (
+    Aborted,
+    AssociationAccepted,
+    AssociationRejected,
+    AssociationRequested,
+    CommandReceived,
+    DataReceived,
+    Event,
+    Released,
+    ReleaseRequested,
+)
+from leadglass.dimse.items import UserInformation
+from leadglass.dimse.message import CEchoRq, CFindRq, CStoreRq, CStoreRsp, Message, encode_command
+from leadglass.dimse.negotiation import choose, propose
+from leadglass.dimse.pdu import (
+    P_DATA_TF,
+    PDU_HEADER,
+    Abort,
+    AssociateAc,
+    AssociateRj,
+    AssociateRq,
+    Pdu,
+    ReleaseRp,
+    ReleaseRq,
+    decode,
+    encode,
+)
+from leadglass.dimse.values import INVALID_PARAMETER, UNEXPECTED_PARAMETER, UNEXPECTED_PDU, UNRECOGNISED_PDU
+from leadglass.errors import ProtocolError, UsageError
+from leadglass.model import AssociationLimits
+
+LIMITS = AssociationLimits()
+CT, FIND = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.2.2.1"
+SYNTAX = "1.2.840.10008.1.2.1"
+USER = UserInformation(LIMITS.max_pdu, "1.2.3")
+RQ = AssociateRq("CALLED", "CALLING", propose([(CT, [SYNTAX]), (FIND, [SYNTAX])]), USER)
+RESULTS = choose(RQ.contexts, lambda _: [SYNTAX])
+AC = AssociateAc("CALLED", "CALLING", RESULTS, USER)
+ECHO = CEchoRq(1, "1.2.840.10008.1.1")
+
+
+def value(context_id: int, control: int, data: bytes) -> bytes:
+    return pack(">IBB", len(data) + 2, context_id, control) + data
+
+
+def p_data(*values: bytes) -> bytes:
+    body = b"".join(values)
+    return PDU_HEADER.pack(P_DATA_TF, len(body)) + body
+
+
+def in_state(state: State) -> Association:
+    """An association brought there by the events of Table 9-10."""
+    requestor = Association.requestor(LIMITS)
+    acceptor = Association.acceptor(LIMITS)
+    if state in (State.STA2, State.STA4):
+        return acceptor if state is State.STA2 else requestor
+    acceptor.receive(requestor.request(RQ))
+    if state in (State.STA3, State.STA5):
+        return acceptor if state is State.STA3 else requestor
+    requestor.receive(acceptor.accept(RESULTS, USER))
+    steps: dict[State, tuple[Association, list[Callable[[Association], object]]]] = {
+        State.STA6: (requestor, []),
+        State.STA7: (requestor, [Association.release]),
+        State.STA8: (acceptor, [_take(ReleaseRq())]),
+        State.STA9: (requestor, [Association.release, _take(ReleaseRq())]),
+        State.STA10: (acceptor, [Association.release, _take(ReleaseRq())]),
+        State.STA11: (requestor, [Association.release, _take(ReleaseRq()), Association.release_reply]),
+        State.STA12: (acceptor, [Association.release, _take(ReleaseRq()), _take(ReleaseRp())]),
+        State.STA13: (acceptor, [_take(ReleaseRq()), Association.release_reply]),
+        State.STA1: (requestor, [_take(Abort(0, 0))]),
+    }
+    association, todo = steps[state]
+    for step in todo:
+        step(association)
+    return association
+
+
+def _take(pdu: Pdu) -> Callable[[Association], object]:
+    return lambda association: association.receive(encode(pdu))
+
+
+def established() -> tuple[Association, Association]:
+    requestor, acceptor = Association.requestor(LIMITS), Association.acceptor(LIMITS)
+    acceptor.receive(requestor.request(RQ))
+    requestor.receive(acceptor.accept(RESULTS, USER))
+    return requestor, acceptor
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_can_be_reached(state: State) -> None:
+    assert in_state(state).state is state
+
+
+RECEIVED = {
+    "Evt3": encode(AC),
+    "Evt4": encode(AssociateRj(1, 1, 1)),
+    "Evt6": encode(RQ),
+    "Evt10": p_data(value(1, 3, encode_command(ECHO, False))),
+    "Evt12": encode(ReleaseRq()),
+    "Evt13": encode(ReleaseRp()),
+    "Evt16": encode(Abort(2, 6)),
+    "Evt19": bytes.fromhex("ff0000000000"),
+}
+# What each action of PS3.8 9.2.2 tells the user, and the next state where it is the same for all.
+ACTIONS: dict[str, tuple[list[type[Event]], State | None]] = {
+    "AE-3": ([AssociationAccepted], State.STA6),
+    "AE-4": ([AssociationRejected], State.STA1),
+    "AE-6": ([AssociationRequested], State.STA3),
+    "DT-2": ([CommandReceived], State.STA6),
+    "AR-2": ([ReleaseRequested], State.STA8),
+    "AR-3": ([Released], State.STA1),
+    "AR-6": ([CommandReceived], State.STA7),
+    "AR-8": ([ReleaseRequested], State.STA9),
+    "AR-10": ([Released], State.STA12),
+    "AA-2": ([Aborted], State.STA1),
+    "AA-3": ([Aborted], State.STA1),
+    "AA-6": ([], State.STA13),
+}
+CELLS = [
+    (event, State[state.upper()], action) for (event, state), action in TRANSITION_TABLE.items() if event in RECEIVED
+]
+
+
+@pytest.mark.parametrize(("event", "state", "action"), CELLS)
+def test_received_pdus_do_what_table_9_10_says(event: str, state: State, action: str) -> None:
+    association = in_state(state)
+    if action in ACTIONS:
+        events, following = ACTIONS[action]
+        assert [type(happened) for happened in association.receive(RECEIVED[event])] == events
+        assert association.state is following
+        return
+    with pytest.raises(ProtocolError) as caught:
+        association.receive(RECEIVED[event])
+    assert caught.value.reason == (UNRECOGNISED_PDU if event == "Evt19" else UNEXPECTED_PDU)
+    expected = {"AA-1": Abort(0, 0), "AA-7": Abort(2, caught.value.reason), "AA-8": Abort(2, caught.value.reason)}
+    assert association.abort_for(caught.value) == encode(expected[action])
+    assert association.state is State.STA13
+
+
+def test_every_cell_for_a_received_pdu_is_tested() -> None:
+    assert len(CELLS) == len(RECEIVED) * 11  # Sta2, Sta3, Sta5 to Sta13
+
+
+def test_a_collision_at_the_acceptor_leads_to_sta10() -> None:
+    _, acceptor = established()
+    acceptor.release()
+    assert acceptor.receive(encode(ReleaseRq())) == [ReleaseRequested()]
+    assert acceptor.state is State.STA10
+
+
+def test_a_release_collision_ends_in_order() -> None:
+    requestor, acceptor = established()
+    to_acceptor, to_requestor = requestor.release(), acceptor.release()
+    assert requestor.receive(to_requestor) == [ReleaseRequested()]
+    assert acceptor.receive(to_acceptor) == [ReleaseRequested()]
+    with pytest.raises(UsageError):
+        acceptor.release_reply()
+    assert acceptor.receive(requestor.release_reply()) == [Released()]
+    assert requestor.receive(acceptor.release_reply()) == [Released()]
+    assert (requestor.state, acceptor.state) == (State.STA1, State.STA13)
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_closed_connection_tells_whoever_had_an_association(state: State) -> None:
+    association = in_state(state)
+    events = association.connection_closed()
+    silent = state in (State.STA1, State.STA2, State.STA13)
+    assert list(events) == ([] if silent else [Aborted(2, 0)])
+    assert association.state is State.STA1
+
+
+SENDING: dict[str, tuple[Callable[[Association], object], set[State]]] = {
+    "request": (lambda a: a.request(RQ), {State.STA4}),
+    "accept": (lambda a: a.accept(RESULTS, USER), {State.STA3}),
+    "reject": (lambda a: a.reject(1, 1, 7), {State.STA3}),
+    "command": (lambda a: a.command(1, ECHO, False), {State.STA6, State.STA8}),
+    "data": (lambda a: a.data(1, [b""]), {State.STA6, State.STA8}),
+    "release": (lambda a: a.release(), {State.STA6}),
+    "release_reply": (lambda a: a.release_reply(), {State.STA8, State.STA9, State.STA12}),
+}
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("name", SENDING)
+def test_sending_needs_a_state_that_allows_it(name: str, state: State) -> None:
+    send, allowed = SENDING[name]
+    association = in_state(state)
+    if state in allowed:
+        send(association)
+    else:
+        with pytest.raises(UsageError):
+            send(association)
+        assert association.state is state
+
+
+def test_only_artim_states_are_timed() -> None:
+    assert [state for state in State if in_state(state).artim_runs] == [State.STA2, State.STA13]
+
+
+def test_an_association_that_is_over_has_nothing_to_abort() -> None:
+    assert in_state(State.STA1).abort() == b""
+    with pytest.raises(ProtocolError):
+        in_state(State.STA1).receive(encode(ReleaseRq()))
+
+
+def test_negotiation_fixes_contexts_and_length() -> None:
+    requestor, acceptor = Association.requestor(LIMITS), Association.acceptor(AssociationLimits(max_pdu=50_000))
+    (event,) = acceptor.receive(requestor.request(RQ))
+    assert event == AssociationRequested(RQ)
+    results = choose(RQ.contexts, lambda uid: [SYNTAX] if uid == CT else [])
+    (answer,) = requestor.receive(acceptor.accept(results, replace(USER, max_length=50_000)))
+    assert isinstance(answer, AssociationAccepted)
+    assert answer.ac.called_ae == "CALLED"
+    assert requestor.contexts == acceptor.contexts == {1: AcceptedContext(CT, SYNTAX)}
+    assert (requestor.peer_max_length, acceptor.peer_max_length) == (50_000, LIMITS.max_pdu)
+
+
+def test_rejection() -> None:
+    requestor, acceptor = Association.requestor(LIMITS), in_state(State.STA3)
+    requestor.request(RQ)
+    assert requestor.receive(acceptor.reject(1, 1, 7)) == [AssociationRejected(AssociateRj(1, 1, 7))]
+    assert acceptor.state is State.STA13
+
+
+@pytest.mark.parametrize("declared", [0, 2**32 - 1])
+def test_an_unlimited_peer_still_gets_bounded_pdus(declared: int) -> None:
+    acceptor = Association.acceptor(LIMITS)
+    acceptor.receive(encode(replace(RQ, user=replace(USER, max_length=declared))))
+    assert acceptor.peer_max_length == 131_072
+
+
+def test_answers_that_no_request_asked_for_are_refused() -> None:
+    for results in (
+        (replace(RESULTS[0], id=5),),
+        (replace(RESULTS[0], transfer_syntax="1.2.840.10008.1.2.2"),),
+    ):
+        requestor = in_state(State.STA5)
+        with pytest.raises(ProtocolError) as caught:
+            requestor.receive(encode(replace(AC, results=results)))
+        assert requestor.abort_for(caught.value) == encode(Abort(2, INVALID_PARAMETER))
+
+
+def test_lengths_too_small_to_use_and_lengths_not_kept_are_refused() -> None:
+    with pytest.raises(ProtocolError):
+        Association.acceptor(LIMITS).receive(encode(replace(RQ, user=replace(USER, max_length=8))))
+    with pytest.raises(UsageError):
+        Association.requestor(LIMITS).request(replace(RQ, user=replace(USER, max_length=0)))
+
+
+@pytest.mark.parametrize(
+    ("header", "state"),
+    [
+        ("01 00 00010001", State.STA2),
+        ("04 00 00020001", State.STA6),
+        ("05 00 00000005", State.STA6),
+        ("07 00 ffffffff", State.STA2),
+        ("04 00 ffffffff", State.STA13),
+    ],
+)
+def test_lengths_are_bounded_before_anything_is_read(header: str, state: State) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        in_state(state).begin_pdu(bytes.fromhex(header))
+    assert caught.value.reason == INVALID_PARAMETER
+
+
+class TestMessages:
+    @given(st.lists(st.binary(max_size=700), max_size=6), st.integers(128, 700), st.integers(1, 300))
+    def test_any_chunks_arrive_as_sent(self, chunks: list[bytes], max_length: int, piece: int) -> None:
+        requestor, acceptor = Association.requestor(LIMITS), Association.acceptor(AssociationLimits(max_pdu=max_length))
+        acceptor.receive(requestor.request(RQ))
+        requestor.receive(acceptor.accept(RESULTS, replace(USER, max_length=max_length)))
+        message = CStoreRq(1, CT, "1.2.3." + "4" * 50, move_originator_ae="SOMEBODY")
+        pdus = [requestor.command(1, message, True), *(bytes(pdu) for pdu in requestor.data(1, chunks))]
+        assert all(len(pdu) == max_length // 2 * 2 + 6 for pdu in pdus[1:-1])
+        stream = b"".join(pdus)
+        events: list[Event] = []
+        for start in range(0, len(stream), piece):
+            events += acceptor.receive(stream[start : start + piece])
+        command, *data = events
+        assert command == CommandReceived(1, message, True)
+        fragments = [event for event in data if isinstance(event, DataReceived)]
+        assert b"".join(fragment.data for fragment in fragments) == b"".join(chunks)
+        assert [fragment.last for fragment in fragments] == [False] * (len(fragments) - 1) + [True]
+
+    def test_a_reply_is_one_buffer(self) -> None:
+        requestor, acceptor = established()
+        message = CFindRq(1, FIND)
+        assert requestor.reply(3, message, b"identifier") == requestor.command(3, message, True) + b"".join(
+            requestor.data(3, [b"identifier"])
+        )
+        first, second = acceptor.receive(requestor.reply(3, message, b"identifier"))
+        assert first == CommandReceived(3, message, True)
+        assert isinstance(second, DataReceived)
+        assert (bytes(second.data), second.last) == (b"identifier", True)
+
+    def test_a_large_reply_keeps_to_the_peers_length(self) -> None:
+        requestor, acceptor = established()
+        stream = requestor.reply(3, CFindRq(1, FIND), bytes(200_000))
+        data = [event for event in acceptor.receive(stream) if isinstance(event, DataReceived)]
+        assert [len(event.data) for event in data] == [131_066, 68_934]
+
+    def test_fragments_are_views_of_the_transports_buffer(self) -> None:
+        requestor, acceptor = established()
+        acceptor.receive(requestor.command(1, CStoreRq(1, CT, "1.2"), True))
+        pdu = b"".join(requestor.data(1, [b"pixels"]))
+        buffer = bytearray(pdu[6:])
+        assert acceptor.begin_pdu(pdu[:6]) == len(buffer)
+        (event,) = acceptor.finish_pdu(memoryview(buffer))
+        assert isinstance(event, DataReceived)
+        assert event.data.obj is buffer
+
+    def test_a_command_and_its_data_may_share_a_pdu(self) -> None:
+        _, acceptor = established()
+        command = encode_command(CStoreRq(1, CT, "1.2"), True)
+        pdu = p_data(value(1, 1, command[:20]), value(1, 3, command[20:]), value(1, 0, b"ab"), value(1, 2, b""))
+        kinds = [type(event) for event in acceptor.receive(pdu)]
+        assert kinds == [CommandReceived, DataReceived, DataReceived]
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            [],
+            [pack(">IBB", 1, 1, 3)],
+            [pack(">IBB", 3, 1, 3)],
+            [pack(">IB", 3, 1)],
+            [value(1, 0, b"data before a command")],
+            [value(5, 3, encode_command(ECHO, False))],
+            [value(2, 3, encode_command(ECHO, False))],
+            [value(1, 1, b"half"), value(3, 1, b"a message")],
+            [value(1, 1, b"half"), value(1, 2, b"data")],
+            [value(1, 3, encode_command(CStoreRq(1, CT, "1.2"), True)), value(3, 2, b"other context")],
+            [value(1, 3, encode_command(CStoreRq(1, CT, "1.2"), True)), value(1, 3, encode_command(ECHO, False))],
+            [value(1, 3, encode_command(ECHO, False)), value(1, 2, b"no data set was announced")],
+            [value(1, 1, bytes(16_385))],
+            [value(1, 0, b"")] * 257,
+        ],
+    )
+    def test_values_out_of_order_are_refused(self, values: list[bytes]) -> None:
+        _, acceptor = established()
+        with pytest.raises(ProtocolError) as caught:
+            acceptor.receive(p_data(*values))
+        assert caught.value.reason in (INVALID_PARAMETER, UNEXPECTED_PARAMETER)
+        assert decode(7, memoryview(acceptor.abort_for(caught.value))[6:], LIMITS) == Abort(2, caught.value.reason)
+
+    @pytest.mark.parametrize(
+        ("message", "bounded"), [(CFindRq(1, FIND), True), (CStoreRsp(1, 0), True), (CStoreRq(1, CT, "1.2"), False)]
+    )
+    def test_identifiers_are_bounded_and_stored_data_sets_are_not(self, message: Message, bounded: bool) -> None:
+        requestor, acceptor = established()
+        acceptor.receive(requestor.command(1, message, True))
+        stream = b"".join(map(bytes, requestor.data(1, [bytes(LIMITS.identifier_bytes + 2)])))
+        if bounded:
+            with pytest.raises(ProtocolError):
+                acceptor.receive(stream)
+        else:
+            acceptor.receive(stream)
+
+    def test_sending_on_a_context_that_was_not_accepted(self) -> None:
+        requestor, _ = established()
+        with pytest.raises(UsageError):
+            requestor.command(5, ECHO, False)
+
+
+@given(st.sampled_from(sorted(State, key=lambda state: state.name)), st.lists(st.binary(max_size=80), max_size=4))
+def test_arbitrary_bytes_raise_nothing_but_protocol_error(state: State, pieces: list[bytes]) -> None:
+    association = in_state(state)
+    try:
+        for piece in pieces:
+            association.receive(piece)
+    except ProtocolError as error:
+        association.abort_for(error)
+
+
+def test_full_pdus_share_one_buffer() -> None:
+    pdus = pdata.fragments(1, 0, [bytes(400)], 128)
+    assert next(pdus) is next(pdus)
