@@ -70,7 +70,7 @@ def create_authority(name: str, now: datetime | None = None) -> Issued:
 
     RSA, since devices that do RSA only must be able to check a chain up to it.
     """
-    key = new_key("rsa")
+    key = _new_key("rsa")
     subject = _name(name)
     begin = (now or datetime.now(UTC)) - _CLOCK_SKEW
     builder = (
@@ -85,7 +85,7 @@ def issue_server(authority: Issued, hostnames: Sequence[str], kind: KeyKind, now
     """A server certificate for names and addresses; the first one is its subject. UsageError if there is none."""
     if not hostnames:
         raise UsageError("A server certificate needs a name.")
-    key = new_key(kind)
+    key = _new_key(kind)
     names = x509.SubjectAlternativeName([_general_name(hostname) for hostname in dict.fromkeys(hostnames)])
     certificate = _issue(
         authority, _name(hostnames[0]), key.public_key(), ExtendedKeyUsageOID.SERVER_AUTH, _SERVER_LIFE, names, now
@@ -100,14 +100,14 @@ def issue_device(
     return _issue(authority, _name(name), _load_public(public_key), ExtendedKeyUsageOID.CLIENT_AUTH, life, None, now)
 
 
-def new_key(kind: KeyKind) -> _PrivateKey:
+def _new_key(kind: KeyKind) -> _PrivateKey:
     """P-256, or RSA of 3072 bits (NIST SP 800-57: both 128 bits of strength)."""
     return ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, _RSA_BITS)
 
 
 def new_device(authority: Issued, name: str, kind: KeyKind = "rsa", now: datetime | None = None) -> Issued:
     """A device's certificate with a key made here. RSA unless asked otherwise: many scanners do nothing else."""
-    key = new_key(kind)
+    key = _new_key(kind)
     return Issued(issue_device(authority, name, _spki(key.public_key()), now=now), _private_pem(key))
 
 
