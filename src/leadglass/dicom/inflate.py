@@ -1,0 +1,62 @@
+"""Deflated Explicit VR Little Endian, PS3.5 A.5: a raw deflate stream, inflated in bounded steps."""
+
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+from leadglass.errors import DataSetError
+from leadglass.model import DataSetLimits
+
+_STEP: Final = 256 * 1024
+#: Fed to zlib at a time: what it leaves over is copied at each step.
+_SLICE: Final = 64 * 1024
+
+
+class Inflater:
+    """Raw deflate in, bytes of at most 256 KiB out. Raises DataSetError for a bad stream or one beyond its bounds."""
+
+    def __init__(self, limits: DataSetLimits) -> None:
+        self._limits = limits
+        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._received = 0
+        self._inflated = 0
+        self._after = b""
+
+    def inflate(self, data: memoryview) -> Iterator[bytes]:
+        for start in range(0, data.nbytes, _SLICE):
+            part: bytes | memoryview = data[start : start + _SLICE]
+            self._received += len(part)
+            if self._stream.eof:
+                self._check_after(bytes(part))
+                continue
+            while True:
+                inflated = self._step(part)
+                if inflated:
+                    yield inflated
+                part = self._stream.unconsumed_tail
+                if self._stream.eof or (not part and len(inflated) < _STEP):
+                    break
+            self._check_after(self._stream.unused_data if self._stream.eof else b"")
+
+    def finish(self) -> None:
+        """Raises DataSetError when the stream has not ended."""
+        if not self._stream.eof:
+            raise DataSetError("The deflated data set is cut short (PS3.5 A.5).", self._inflated)
+
+    def _step(self, part: bytes | memoryview) -> bytes:
+        try:
+            inflated = self._stream.decompress(part, _STEP)
+        except zlib.error:
+            raise DataSetError("The data set is not a raw deflate stream (PS3.5 A.5).", self._inflated) from None
+        self._inflated += len(inflated)
+        if self._inflated > self._limits.inflated_bytes:
+            raise DataSetError("The data set inflates to more than the limit.", self._inflated)
+        if self._inflated > self._limits.inflate_ratio * self._received:
+            raise DataSetError("The data set inflates by more than the limit.", self._inflated)
+        return inflated
+
+    def _check_after(self, rest: bytes) -> None:
+        # PS3.5 A.5: one NULL makes an odd length even. Anything else behind the stream is not part of the data set.
+        self._after += rest[:2]
+        if self._after not in (b"", b"\0") or len(rest) > 1:
+            raise DataSetError("Bytes follow the deflated data set (PS3.5 A.5).", self._inflated)
