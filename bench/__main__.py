@@ -26,7 +26,7 @@ def main() -> None:
         for scenario in _named(arguments.names):
             print(f"{scenario.name}: {scenario.title}", file=sys.stderr, flush=True)
             results += run(plan, scenario)
-    report.write(arguments.results, arguments.label, plan, versions, results)
+            report.write(arguments.results, arguments.label, plan, versions, results)
     print(report.table(results))
 
 

@@ -1,7 +1,6 @@
 """The clients: dcmtk's programs as separate processes, so that they take no time from the harness's interpreter."""
 
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,14 +35,14 @@ class Client:
     def find(self, keys: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         return self._start(self.command("findscu", "-S", *_keys(keys)))
 
-    def get(self, keys: Mapping[str, str], sop_class: str) -> int:
+    def get(self, keys: Mapping[str, str]) -> int:
         """Retrieve, drop what comes, return the number of completed sub-operations."""
         options = ("-S", "-v", "--ignore", *_keys(keys))
         process = self._start(self.command("getscu", *options))
         output = finish(process)
         completed = re.findall(r"Completed Suboperations\s*:\s*(\d+)", output)
         if not completed:
-            raise ClientError(f"getscu reports no result for {sop_class}: {output[-2000:]}")
+            raise ClientError(f"getscu reports no result: {output[-2000:]}")
         return int(completed[-1])
 
     def _start(self, command: Sequence[str]) -> "subprocess.Popen[bytes]":
@@ -66,12 +65,6 @@ def store_in_parallel(client: Client, files: Sequence[Path], clients: int) -> No
     started = [client.store(files[start : start + share]) for start in range(0, len(files), share)]
     for process in started:
         finish(process)
-
-
-def store_one_by_one(client: Client, files: Sequence[Path]) -> None:
-    """An association, and a process, for each object."""
-    for path in files:
-        finish(client.store([path]))
 
 
 def _keys(keys: Mapping[str, str]) -> list[str]:
@@ -112,21 +105,19 @@ def tunnel(endpoint: Endpoint, folder: Path) -> Iterator[Client]:
     )
     process = subprocess.Popen(["stunnel4", str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _await_port(port)
-        yield Client(replace(endpoint, host="127.0.0.1", port=port), tls=False)
+        client = Client(replace(endpoint, host="127.0.0.1", port=port), tls=False)
+        _await_echo(client)
+        yield client
     finally:
         process.terminate()
         process.wait()
 
 
-def _await_port(port: int) -> None:
+def _await_echo(client: Client) -> None:
+    """A bare connection is no probe: Orthanc accepts nobody else until its time-out for that one is over."""
     deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
+    while time.monotonic() < deadline:
+        if subprocess.run(client.command("echoscu"), capture_output=True, check=False).returncode == 0:
             return
+        time.sleep(0.05)
+    raise ClientError("no C-ECHO through stunnel")

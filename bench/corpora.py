@@ -41,6 +41,9 @@ class Corpus:
     def series_uid(self, number: int) -> str:
         return make_uid(f"{self.name} series {number}", 1)
 
+    def instance_uid(self, number: int) -> str:
+        return make_uid(f"{self.name} instance", number)
+
     def patient_id(self, number: int) -> str:
         return f"{self.modality}{number:07d}"
 
@@ -110,7 +113,7 @@ def _header(corpus: Corpus, series: int, number: int) -> Dataset:
 
 def _identify(image: Dataset, corpus: Corpus, series: int, number: int) -> None:
     image.SOPClassUID = corpus.sop_class
-    image.SOPInstanceUID = make_uid(f"{corpus.name} instance", number)
+    image.SOPInstanceUID = corpus.instance_uid(number)
     image.StudyInstanceUID = corpus.study_uid(series)
     image.SeriesInstanceUID = corpus.series_uid(series)
     image.FrameOfReferenceUID = make_uid(f"{corpus.name} frame {series}", 0)

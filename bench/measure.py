@@ -37,6 +37,8 @@ def watch(pid: int) -> Iterator[Cost]:
     cost = Cost()
     stop = threading.Event()
     sampler = threading.Thread(target=_sample, args=(pid, cost, stop))
+    # proc(5): 5 makes the present resident memory the peak, so that the preparation does not count.
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
     cpu, written = _progress(pid)
     started = time.perf_counter()
     sampler.start()

@@ -4,12 +4,13 @@ import shutil
 import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.clients import tunnel
 from bench.measure import Cost, count_syncs, watch
-from bench.peers import Peer, Server
+from bench.peers import Peer
 from bench.scenarios import Outcome, Scenario, Sizes, Trial
 
 
@@ -89,7 +90,7 @@ def _counted(plan: Plan, scenario: Scenario, peer: Peer) -> dict[str, float] | N
         return None
     with _trial(plan, scenario, peer) as trial:
         scenario.prepare(trial)
-        with count_syncs(trial.server.process.pid, trial.home / "strace") as counts:
+        with count_syncs(trial.server.process.pid, plan.work / "strace") as counts:
             outcome = scenario.run(trial)
         return {call: count / outcome.objects for call, count in counts.items()}
 
@@ -97,11 +98,9 @@ def _counted(plan: Plan, scenario: Scenario, peer: Peer) -> dict[str, float] | N
 @contextmanager
 def _trial(plan: Plan, scenario: Scenario, peer: Peer) -> Iterator[Trial]:
     home = Path(tempfile.mkdtemp(prefix=f"{peer.name}-", dir=plan.work))
-    server: Server | None = None
-    try:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, home)
         server = peer.start(home, scenario.nodelay)
-        yield Trial(server, plan.work, home, plan.sizes, scenario.nodelay)
-    finally:
-        if server is not None:
-            server.stop()
-        shutil.rmtree(home)
+        stack.callback(server.stop)
+        relayed = stack.enter_context(tunnel(server.endpoint, home))
+        yield Trial(server, relayed, plan.work, plan.sizes, scenario.nodelay)

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import corpora
-from bench.clients import Client, finish, store_in_parallel, store_one_by_one, tunnel
+from bench import corpora, wire
+from bench.clients import Client, finish, store_in_parallel
 from bench.corpora import Corpus
 from bench.peers import Ability, Server, environment
-from bench.prober import probe
+from bench.prober import probe, tls_context
+from bench.wire import Context
 
 _QUERY_INTERVAL = 0.1
 _GETS = 5
@@ -30,11 +31,11 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One fresh server, a scratch directory and the work directory with the corpora."""
+    """One fresh server, a client without TLS that reaches it through stunnel, the work directory with the corpora."""
 
     server: Server
+    relayed: Client
     work: Path
-    home: Path
     sizes: Sizes
     nodelay: bool
 
@@ -96,8 +97,14 @@ def _store(choose: Callable[[Trial], Corpus], clients: int) -> Callable[[Trial],
 
 
 def _store_one_by_one(trial: Trial) -> Outcome:
-    files = corpora.write(_mr(trial), trial.work)
-    store_one_by_one(trial.client, files)
+    """Each object with a TLS handshake and an association of its own; storescu would mostly time its own start."""
+    corpus, endpoint = _mr(trial), trial.server.endpoint
+    files = corpora.write(corpus, trial.work)
+    tls = tls_context(endpoint)
+    context = Context(corpus.sop_class, wire.EXPLICIT_LITTLE_ENDIAN)
+    for number, path in enumerate(files):
+        with probe(endpoint, tls, [context]) as association:
+            association.store(0, corpus.sop_class, corpus.instance_uid(number), wire.data_set_of(path.read_bytes()))
     return _stored(files)
 
 
@@ -147,25 +154,41 @@ def _fill(choose: Callable[[Trial], Corpus]) -> Callable[[Trial], None]:
     return prepare
 
 
+def _series_keys(corpus: Corpus) -> dict[str, str]:
+    return {
+        "QueryRetrieveLevel": "SERIES",
+        "StudyInstanceUID": corpus.study_uid(0),
+        "SeriesInstanceUID": corpus.series_uid(0),
+    }
+
+
 def _get_series(trial: Trial) -> Outcome:
     corpus = _series(trial)
     return _get(trial, corpus, corpora.write(corpus, trial.work), _GETS)
 
 
 def _get(trial: Trial, corpus: Corpus, files: tuple[Path, ...], times: int) -> Outcome:
-    keys = {
-        "QueryRetrieveLevel": "SERIES",
-        "StudyInstanceUID": corpus.study_uid(0),
-        "SeriesInstanceUID": corpus.series_uid(0),
-    }
+    keys = _series_keys(corpus)
+    return _repeated(lambda: trial.relayed.get(keys), files, times)
+
+
+def _get_series_probed(trial: Trial) -> Outcome:
+    """Without getscu's start and stunnel's copying, both of which take as long for each server."""
+    corpus, endpoint = _series(trial), trial.server.endpoint
+    keys, files = _series_keys(corpus), corpora.write(corpus, trial.work)
+    contexts = [Context(wire.STUDY_ROOT_GET), Context(corpus.sop_class, wire.EXPLICIT_LITTLE_ENDIAN, serve=True)]
+    with probe(endpoint, tls_context(endpoint), contexts) as association:
+        return _repeated(lambda: association.get(0, keys), files, _GETS)
+
+
+def _repeated(retrieve: Callable[[], int], files: tuple[Path, ...], times: int) -> Outcome:
     latencies = []
-    with tunnel(trial.server.endpoint, trial.home) as client:
-        for _ in range(times):
-            started = time.perf_counter()
-            completed = client.get(keys, corpus.sop_class)
-            latencies.append(time.perf_counter() - started)
-            if completed != len(files):
-                raise RuntimeError(f"{completed} of {len(files)} objects were retrieved")
+    for _ in range(times):
+        started = time.perf_counter()
+        completed = retrieve()
+        latencies.append(time.perf_counter() - started)
+        if completed != len(files):
+            raise RuntimeError(f"{completed} of {len(files)} objects were retrieved")
     outcome = _stored(files)
     return Outcome(outcome.objects * times, outcome.transferred * times, {"retrieval": latencies})
 
@@ -179,16 +202,18 @@ def _find(trial: Trial) -> Outcome:
     corpus, count = _studies(trial), trial.sizes.queries
     returned = {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": "", "StudyDate": "", "PatientName": ""}
     latencies: dict[str, list[float]] = {"echo": [], "patient-id": [], "infix-name": []}
-    with probe(trial.server.endpoint) as asked:
+    endpoint = trial.server.endpoint
+    contexts = [Context(wire.VERIFICATION), Context(wire.STUDY_ROOT_FIND)]
+    with probe(endpoint, tls_context(endpoint), contexts) as asked:
         for number in range(count):
             target = number * 7919 % corpus.objects
-            latencies["echo"].append(asked.echo())
-            seconds, matches = asked.find(returned | {"PatientID": corpus.patient_id(target)})
+            latencies["echo"].append(asked.echo(0))
+            seconds, matches = asked.find(1, returned | {"PatientID": corpus.patient_id(target)})
             if matches != 1:
                 raise RuntimeError(f"{matches} answers to a query by PatientID")
             latencies["patient-id"].append(seconds)
             # Few studies have a given family name with its number, at any size of the corpus.
-            seconds, _ = asked.find(returned | {"PatientName": f"*HANTOM{target // 100}^*"})
+            seconds, _ = asked.find(1, returned | {"PatientName": f"*HANTOM{target // 100}^*"})
             latencies["infix-name"].append(seconds)
     return Outcome(3 * count, 0, latencies)
 
@@ -237,6 +262,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("ct-x1-nagle", "C-STORE of CT, stock storescu", _STORE, _store(_ct, 1), _write_only(_ct), nodelay=False),
     Scenario("mr-x1-nagle", "C-STORE of MR, stock storescu", _STORE, _store(_mr, 1), _write_only(_mr), nodelay=False),
     Scenario("get-series", "C-GET of 100 CT slices", _GET, _get_series, _fill(_series)),
+    Scenario("get-series-lean", "C-GET of 100 CT slices, lean client", _GET, _get_series_probed, _fill(_series)),
     Scenario("find", "C-FIND", _FIND, _find, _fill(_studies), at_most=1),
     Scenario("import", "Import of a CT folder", _IMPORT, _import, _write_only(_ct)),
     Scenario(

@@ -90,7 +90,7 @@ def phantom_series(slices: int = 60, rows: int = 512, columns: int = 512, seed: 
 
 
 def paint(solids: Sequence[Ellipsoid], z: float, rows: int, columns: int) -> bytearray:
-    """The slice at height `z` (mm) without noise: rows × columns stored values of 16 bits, less the mean of the noise."""
+    """The slice at height `z` (mm) without noise: rows × columns stored values of 16 bits, less the noise's mean."""
     image = bytearray(_stored(_AIR) * (rows * columns))
     pitch = FIELD_OF_VIEW / max(rows, columns)
     for solid in solids:
