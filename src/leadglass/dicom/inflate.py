@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from struct import Struct
 from typing import Final
 
 from leadglass.errors import DataSetError
@@ -10,6 +11,8 @@ from leadglass.model import DataSetLimits
 _STEP: Final = 256 * 1024
 #: Fed to zlib at a time: what it leaves over is copied at each step.
 _SLICE: Final = 64 * 1024
+#: gzip's CRC and size (RFC 1952 2.3.1), and a byte of padding.
+_LONGEST_TRAILER: Final = 9
 
 
 class Inflater:
@@ -20,6 +23,7 @@ class Inflater:
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
         self._received = 0
         self._inflated = 0
+        self._checksum = 0
         self._after = b""
 
     def inflate(self, data: memoryview) -> Iterator[bytes]:
@@ -39,9 +43,13 @@ class Inflater:
             self._check_after(self._stream.unused_data if self._stream.eof else b"")
 
     def finish(self) -> None:
-        """Raises DataSetError when the stream has not ended."""
+        """Raises DataSetError when the stream has not ended, or something else follows it."""
         if not self._stream.eof:
             raise DataSetError("The deflated data set is cut short (PS3.5 A.5).", self._inflated)
+        # PS3.5 A.5: one NULL makes an odd length even. Some writers leave gzip's trailer there: checked, then tolerated.
+        trailer = Struct("<II").pack(self._checksum, self._inflated & 0xFFFFFFFF)
+        if self._after not in (b"", b"\0", trailer, trailer + b"\0"):
+            raise self._follows()
 
     def _step(self, part: bytes | memoryview) -> bytes:
         try:
@@ -49,6 +57,7 @@ class Inflater:
         except zlib.error:
             raise DataSetError("The data set is not a raw deflate stream (PS3.5 A.5).", self._inflated) from None
         self._inflated += len(inflated)
+        self._checksum = zlib.crc32(inflated, self._checksum)
         if self._inflated > self._limits.inflated_bytes:
             raise DataSetError("The data set inflates to more than the limit.", self._inflated)
         if self._inflated > self._limits.inflate_ratio * self._received:
@@ -56,7 +65,9 @@ class Inflater:
         return inflated
 
     def _check_after(self, rest: bytes) -> None:
-        # PS3.5 A.5: one NULL makes an odd length even. Anything else behind the stream is not part of the data set.
-        self._after += rest[:2]
-        if self._after not in (b"", b"\0") or len(rest) > 1:
-            raise DataSetError("Bytes follow the deflated data set (PS3.5 A.5).", self._inflated)
+        self._after += rest
+        if len(self._after) > _LONGEST_TRAILER:
+            raise self._follows()
+
+    def _follows(self) -> DataSetError:
+        return DataSetError("Bytes follow the deflated data set (PS3.5 A.5).", self._inflated)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from leadglass.dicom.dictionary import SEQUENCES, VALUE_REPRESENTATIONS
 from leadglass.dicom.encoding import LITTLE, SHORT_VRS
 from leadglass.dicom.uids import TransferSyntax
-from leadglass.dicom.walker import PIXEL_TAGS, ElementWalker, Handling, Mode
+from leadglass.dicom.walker import PIXEL_TAGS, ElementWalker, Handling
 from leadglass.errors import DataSetError
 from leadglass.model import DataSetLimits
 
@@ -75,7 +75,7 @@ class DataSetScanner(ElementWalker):
 
     `wanted`: top-level elements to keep. `wanted_sequences`: top-level sequences of whose items all elements of the
     first level are kept. Values longer than `limits.inline_value` are not kept (note "long-value"); a wanted element
-    that occurs twice is an error, since readers differ in which one they believe.
+    that occurs twice with different values is an error, since readers differ in which one they believe.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class DataSetScanner(ElementWalker):
         self._held += held
         return pos
 
-    def _choose(self, tag: int, vr: str, length: int) -> Handling:
+    def _choose(self, tag: int, length: int) -> Handling:
         if tag not in self._keep or tag in PIXEL_TAGS:
             return Handling.SKIP
         if length > self._limits.inline_value:
@@ -184,7 +184,11 @@ class DataSetScanner(ElementWalker):
         return Handling.KEEP
 
     def _on_value(self, tag: int, vr: str, value: bytes, offset: int) -> None:
-        if tag in self._sink:
+        earlier = self._sink.get(tag)
+        if earlier is not None:
+            if earlier.value == value:
+                self._notes["element-repeated"] = None
+                return
             raise DataSetError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) occurs twice (PS3.5 7.1).", offset)
         self._sink[tag] = Element(tag, vr, value, offset)
         self._held += len(value) + _OVERHEAD
@@ -197,7 +201,7 @@ class DataSetScanner(ElementWalker):
             long_form = self._frame.explicit and vr not in SHORT_VRS.values()
             self._found_pixels(tag, offset, length, offset - (12 if long_form else 8))
 
-    def _on_fragments(self, tag: int, vr: str, offset: int) -> None:
+    def _on_fragments(self, tag: int, offset: int) -> None:
         if len(self._stack) == 1:
             self._found_pixels(tag, offset, None, offset - 12)
 
@@ -233,7 +237,7 @@ class DataSetScanner(ElementWalker):
             self._held += _OVERHEAD
         self._aim()
 
-    def _on_end(self, mode: Mode) -> None:
+    def _on_end(self) -> None:
         self._aim()
 
     def _aim(self) -> None:

@@ -18,6 +18,7 @@ from leadglass.errors import DataSetError
 from leadglass.model import DataSetLimits
 
 _ITEM: Final = 0xFFFEE000
+_ITEM_BYTES: Final = b"\xfe\xff\x00\xe0"
 _ITEM_DELIMITATION: Final = 0xFFFEE00D
 _SEQUENCE_DELIMITATION: Final = 0xFFFEE0DD
 #: First of (7FE0,0008) Float, (7FE0,0009) Double Float and (7FE0,0010) Pixel Data.
@@ -107,7 +108,7 @@ class ElementWalker:
 
     # What a subclass decides and receives.
 
-    def _choose(self, tag: int, vr: str, length: int) -> Handling:
+    def _choose(self, tag: int, length: int) -> Handling:
         """What to do with the value of an element. Must give the same answer when asked again."""
         raise NotImplementedError
 
@@ -126,10 +127,10 @@ class ElementWalker:
     def _on_item(self) -> None:
         """An item begins."""
 
-    def _on_end(self, mode: Mode) -> None:
-        """An item (ELEMENTS), a sequence (ITEMS) or encapsulated pixel data (FRAGMENTS) has ended."""
+    def _on_end(self) -> None:
+        """An item, a sequence or encapsulated pixel data has ended."""
 
-    def _on_fragments(self, tag: int, vr: str, offset: int) -> None:
+    def _on_fragments(self, tag: int, offset: int) -> None:
         """Encapsulated pixel data begins; `offset` is that of its basic offset table item."""
 
     def _choose_fragment(self, first: bool) -> Handling:
@@ -218,11 +219,18 @@ class ElementWalker:
         stop = head + length
         if self._base + stop > self._frame.end:
             raise self._error("An element is longer than the item that holds it.", pos)
+        if vr == "SQ" and not self._frame.explicit:
+            if length >= 8 and len(buf) < head + 4:
+                return self._wait(head + 4 - pos)
+            if length and (length < 8 or buf[head : head + 4] != _ITEM_BYTES):
+                # The tag meant something else when this was written: only Explicit VR would tell.
+                self._notes["not-a-sequence"] = None
+                vr = "UN"
         if vr == "SQ":
             self._note_order(tag, pos)
             self._enter_sequence(tag, stop, self._frame.explicit, self._frame.codec)
             return head
-        handling = self._choose(tag, vr, length)
+        handling = self._choose(tag, length)
         if (handling is Handling.KEEP or not tag & 0xFFFF) and stop > len(buf):
             if length > self._limits.held_bytes:
                 raise self._error("A value to be held in memory is longer than the limit.", pos)
@@ -268,7 +276,8 @@ class ElementWalker:
             if len(buf) - pos < 12:
                 self._need = 12
                 return None
-            return tag, vr, frame.codec.length.unpack_from(buf, pos + 8)[0], pos + 12
+            long_length: int = frame.codec.length.unpack_from(buf, pos + 8)[0]
+            return tag, vr, long_length, pos + 12
         return tag, vr, length, pos + 8
 
     def _unknown_vr_is_short(self, code: bytes, length: int, pos: int) -> bool:
@@ -288,7 +297,7 @@ class ElementWalker:
             if tag != PIXEL_DATA or vr not in ("OB", "OW") or not self._syntax.encapsulated or not frame.explicit:
                 raise self._error("Pixel data has no length in a transfer syntax that is not encapsulated.", head)
             self._push(Container(Mode.FRAGMENTS, True, frame.codec, frame.end, delimited=True))
-            self._on_fragments(tag, vr, self._base + head)
+            self._on_fragments(tag, self._base + head)
         elif vr == "SQ" or not frame.explicit:
             self._enter_sequence(tag, UNDEFINED, frame.explicit, frame.codec)
         elif vr == "UN":
@@ -351,7 +360,7 @@ class ElementWalker:
         if frame.delimited != delimiter:
             raise self._error("A sequence or item does not end where its length or delimiter says.", 0)
         self._frame = self._stack.pop()
-        self._on_end(frame.mode)
+        self._on_end()
 
     def _delimiter(self, tag: int, length: int, head: int) -> int:
         if tag != _ITEM_DELIMITATION or not self._stack:
