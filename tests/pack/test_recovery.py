@@ -10,6 +10,7 @@ import pytest
 from tests.pack.faulty import ARCHIVE, STUDY, unwrap
 
 from leadglass.errors import RefusedForSafety, VerificationFailed
+from leadglass.pack import recovery
 from leadglass.pack.backend import Backend, Buffer, FilesystemBackend, PackFile
 from leadglass.pack.format import OBJECT_HEADER, PACK_HEADER, TRAILER, encode_pack_header
 from leadglass.pack.recovery import Cut, Recovery, Short
@@ -127,6 +128,18 @@ def test_an_index_older_than_the_packs_is_refused_and_nothing_is_changed(tmp_pat
     )
 
 
+def test_the_look_for_further_objects_finds_trailers_across_its_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_at(tmp_path)
+    keep(store, bytes(100))
+    keep(store, bytes(100))
+    for scan in (TRAILER, TRAILER + 1, 150, 301):
+        monkeypatch.setattr(recovery, "_SCAN", scan)
+        with pytest.raises(RefusedForSafety, match="older"):
+            store_at(tmp_path).recover({})
+
+
 def test_nothing_is_changed_in_any_pack_when_one_is_refused(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     (one, kept), (two, other) = start(store, b"one"), start(store, b"two")
@@ -146,8 +159,8 @@ def test_lost_bytes_are_reported_and_the_pack_is_not_written(tmp_path: Path) -> 
     first, second = keep(store, b"one"), keep(store, b"two")
     os.truncate(pack_path(tmp_path), second.location.end - 5)
     again = store_at(tmp_path)
-    recovery = again.recover({1: second.location.end, 7: 500})
-    assert recovery == Recovery(short=(Short(7, 500, 0), Short(1, second.location.end, second.location.end - 5)))
+    found = again.recover({1: second.location.end, 7: 500})
+    assert found == Recovery(short=(Short(7, 500, 0), Short(1, second.location.end, second.location.end - 5)))
     assert opened(again, first) == b"one"
     with pytest.raises(VerificationFailed):
         opened(again, second)
@@ -317,12 +330,12 @@ def test_a_crash_at_every_call_of_the_store_path(tmp_path: Path, how: str) -> No
         with pytest.raises(Crash):
             scenario(DyingBackend(folder, point, how), committed)
         store = store_at(folder)
-        recovery = store.recover(ends(committed))
-        assert recovery.short == ()
-        assert len(recovery.cut) + len(recovery.removed) <= 1
+        found = store.recover(ends(committed))
+        assert found.short == ()
+        assert len(found.cut) + len(found.removed) <= 1
         for data, stored in committed:
             assert opened(store, stored) == data
-        walked = {found.object_id for number in store.numbers() for found in store.iter_objects(number)}
+        walked = {item.object_id for number in store.numbers() for item in store.iter_objects(number)}
         assert walked == {stored.object_id for _, stored in committed}
         keep(store, b"and on")
         store.close()

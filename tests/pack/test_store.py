@@ -282,6 +282,8 @@ class TestFailingDisk:
         writer.write(b"x")
         with pytest.raises(OutOfResources):
             writer.finish(STUDY, b"")
+        with pytest.raises(RuntimeError):
+            writer.write(b"more")
         writer.abandon()
         backend.faults.failing = {}
         keep(store, b"next")

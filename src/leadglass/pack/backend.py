@@ -115,14 +115,14 @@ class FilesystemBackend:
 
     def create(self, number: int, header: bytes) -> PackFile:
         path = self.path(number)
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            _sync_directory(self._directory)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         pack = FilesystemPack(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         try:
             pack.write(0, [header])
             pack.sync()
             _sync_directory(path.parent)
+            # Always: a directory that is there already may be another thread's, or a dead process's, not synced yet.
+            _sync_directory(self._directory)
         except OSError:
             pack.close()
             path.unlink()

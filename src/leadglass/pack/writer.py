@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from leadglass.crypto.streaming import HEADER, KEY, StreamSealer, seal
 from leadglass.crypto.wrapping import wrap_key
+from leadglass.errors import LeadglassError
 from leadglass.pack.backend import Buffer
 from leadglass.pack.format import (
     ID,
@@ -163,9 +164,11 @@ class ObjectWriter:
             self._pool.cut(pack)
 
     def _append(self, buffers: Sequence[Buffer]) -> None:
-        if self._pack is None:
-            self._pack = self._pool.lease()
-        pack = self._pack
+        try:
+            pack = self._pack = self._pack or self._pool.lease()
+        except LeadglassError:
+            self._drop_slab()
+            raise
         try:
             pack.file.write(pack.end + self._length, buffers)
         except OSError as error:
