@@ -1,9 +1,9 @@
 """Data sets as text, tag by tag: what is asked, answered and shown. Not for what is stored, which stays bytes."""
 
+import struct
 import zlib
 from collections.abc import Mapping
 from struct import Struct
-from struct import error as StructError
 from typing import Final
 
 from leadglass.dicom.charset import decode_text, defined_terms, encode_text, parse_charsets
@@ -94,7 +94,7 @@ class _TreeBuilder(ElementWalker):
         self._path.pop()
 
     def _on_fragments(self, tag: int, offset: int) -> None:
-        raise DataSetError("A data set of attributes holds pixel data.", offset)
+        raise DataSetError(f"A data set of attributes holds {keyword_of(tag)}.", offset)
 
     def _put(self, tag: int, value: "Element | list[_Tree]") -> None:
         item = self._path[-1]
@@ -193,6 +193,6 @@ def _encode_value(tag: int, vr: str, text: str, codec: Codec, charsets: tuple[st
         if vr in _NUMBERS:
             number = float if vr in ("FL", "FD") else int
             return b"".join(Struct(order + _NUMBERS[vr]).pack(number(each)) for each in text.split("\\"))
-    except (ValueError, StructError, OverflowError):
+    except (ValueError, struct.error, OverflowError):
         raise DataSetError(f"The value of {keyword_of(tag)} is not of its VR {vr}.") from None
     raise DataSetError(f"{keyword_of(tag)} has a VR without a text form.")

@@ -16,10 +16,7 @@ SHORT_VRS: Final = {
 }
 #: PS3.5 Table 7.1-1: two reserved bytes and a 32-bit length follow the VR.
 LONG_VRS: Final = {
-    vr.encode(): vr
-    for vr in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
-}
-    vr.encode(): vr for vr in ["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]
+    vr.encode(): vr for vr in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 }
 #: Written in place of a VR by real devices, always with a 16-bit length.
 NOT_A_VR: Final = frozenset({b"??", b"  ", b"--", b"\0\0"})

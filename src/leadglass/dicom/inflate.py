@@ -46,7 +46,7 @@ class Inflater:
         """Raises DataSetError when the stream has not ended, or something else follows it."""
         if not self._stream.eof:
             raise DataSetError("The deflated data set is cut short (PS3.5 A.5).", self._inflated)
-        # PS3.5 A.5: one NULL makes an odd length even. Some writers leave gzip's trailer there: checked, then tolerated.
+        # PS3.5 A.5: one NULL makes an odd length even. Some writers leave gzip's trailer: checked, then tolerated.
         trailer = Struct("<II").pack(self._checksum, self._inflated & 0xFFFFFFFF)
         if self._after not in (b"", b"\0", trailer, trailer + b"\0"):
             raise self._follows()

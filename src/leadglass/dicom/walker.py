@@ -219,17 +219,25 @@ class ElementWalker:
         stop = head + length
         if self._base + stop > self._frame.end:
             raise self._error("An element is longer than the item that holds it.", pos)
-        if vr == "SQ" and not self._frame.explicit:
+        if vr == "SQ":
+            if self._frame.explicit:
+                return self._sized_sequence(tag, pos, head, stop)
             if length >= 8 and len(buf) < head + 4:
                 return self._wait(head + 4 - pos)
-            if length and (length < 8 or buf[head : head + 4] != _ITEM_BYTES):
-                # The tag meant something else when this was written: only Explicit VR would tell.
-                self._notes["not-a-sequence"] = None
-                vr = "UN"
-        if vr == "SQ":
-            self._note_order(tag, pos)
-            self._enter_sequence(tag, stop, self._frame.explicit, self._frame.codec)
-            return head
+            if not length or (length >= 8 and buf[head : head + 4] == _ITEM_BYTES):
+                return self._sized_sequence(tag, pos, head, stop)
+            # The tag meant something else when this was written; only Explicit VR would tell.
+            self._notes["not-a-sequence"] = None
+        return self._sized(tag, vr, length, buf, pos, head)
+
+    def _sized_sequence(self, tag: int, pos: int, head: int, stop: int) -> int:
+        self._note_order(tag, pos)
+        self._enter_sequence(tag, stop, self._frame.explicit, self._frame.codec)
+        return head
+
+    def _sized(self, tag: int, vr: str, length: int, buf: bytes, pos: int, head: int) -> int:
+        """An element of defined length that is no sequence."""
+        stop = head + length
         handling = self._choose(tag, length)
         if (handling is Handling.KEEP or not tag & 0xFFFF) and stop > len(buf):
             if length > self._limits.held_bytes:
