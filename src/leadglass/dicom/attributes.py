@@ -7,12 +7,13 @@ from struct import Struct
 from typing import Final
 
 from leadglass.dicom.charset import decode_text, defined_terms, encode_text, parse_charsets
+from leadglass.dicom.container import Handling
 from leadglass.dicom.dictionary import keyword_of, vr_of
 from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, TEXT_VRS, UNDEFINED, Codec
 from leadglass.dicom.reader import Element
 from leadglass.dicom.tags import SPECIFIC_CHARACTER_SET
 from leadglass.dicom.uids import TransferSyntax
-from leadglass.dicom.walker import ElementWalker, Handling
+from leadglass.dicom.walker import ElementWalker
 from leadglass.errors import DataSetError
 from leadglass.model import Attributes, DataSetLimits
 

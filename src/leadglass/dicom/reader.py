@@ -10,10 +10,11 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from leadglass.dicom.container import Handling
 from leadglass.dicom.dictionary import SEQUENCES, VALUE_REPRESENTATIONS
 from leadglass.dicom.encoding import LITTLE, SHORT_VRS
 from leadglass.dicom.uids import TransferSyntax
-from leadglass.dicom.walker import PIXEL_TAGS, ElementWalker, Handling
+from leadglass.dicom.walker import PIXEL_TAGS, ElementWalker
 from leadglass.errors import DataSetError
 from leadglass.model import DataSetLimits
 

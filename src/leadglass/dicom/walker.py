@@ -5,10 +5,9 @@ recurses: open sequences and items are a list of `Container`s. What is held betw
 header and one value that a hook asked to keep, so memory is bounded by `DataSetLimits` whatever the data set declares.
 """
 
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
+from leadglass.dicom.container import NO_END, Container, Handling, Mode
 from leadglass.dicom.dictionary import vr_of
 from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, NOT_A_VR, SHORT_VRS, UNDEFINED, Codec
 from leadglass.dicom.inflate import Inflater
@@ -24,40 +23,8 @@ _SEQUENCE_DELIMITATION: Final = 0xFFFEE0DD
 #: First of (7FE0,0008) Float, (7FE0,0009) Double Float and (7FE0,0010) Pixel Data.
 PIXEL_TAGS: Final = frozenset({FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA})
 _NO_TAG: Final = 1 << 32
-_NO_END: Final = 1 << 62
 #: Bytes taken out of a chunk at a time: a header is rarely longer, and what follows it is mostly skipped.
 _WINDOW: Final = 16 * 1024
-
-
-class Handling(IntEnum):
-    """What becomes of a value's bytes."""
-
-    SKIP = 0
-    KEEP = 1
-    STREAM = 2
-
-
-class Mode(IntEnum):
-    ELEMENTS = 0
-    ITEMS = 1
-    FRAGMENTS = 2
-
-
-@dataclass(slots=True)
-class Container:
-    """The data set, a sequence, an item or the fragments being read, and where it must end."""
-
-    mode: Mode
-    explicit: bool
-    codec: Codec
-    end: int
-    delimited: bool = False
-    #: Highest tag so far. Groups below 0008 have no place in a data set (PS3.5 7.1).
-    highest: int = 0x0007FFFF
-    #: Tags from here on need a look, even when they ascend: the next group, or pixel data.
-    ceiling: int = FLOAT_PIXEL_DATA
-    group_end: int = 0
-    fragments: int = 0
 
 
 class ElementWalker:
@@ -67,7 +34,7 @@ class ElementWalker:
         self._syntax = syntax
         self._limits = limits
         self._inflater = Inflater(limits) if syntax.deflated else None
-        self._frame = Container(Mode.ELEMENTS, syntax.explicit_vr, LITTLE if syntax.little_endian else BIG, _NO_END)
+        self._frame = Container(Mode.ELEMENTS, syntax.explicit_vr, LITTLE if syntax.little_endian else BIG, NO_END)
         self._stack: list[Container] = []
         self._pending = bytearray()
         self._need = 8
@@ -228,6 +195,7 @@ class ElementWalker:
                 return self._sized_sequence(tag, pos, head, stop)
             # The tag meant something else when this was written; only Explicit VR would tell.
             self._notes["not-a-sequence"] = None
+            vr = "UN"
         return self._sized(tag, vr, length, buf, pos, head)
 
     def _sized_sequence(self, tag: int, pos: int, head: int, stop: int) -> int:
@@ -429,4 +397,5 @@ class ElementWalker:
         self._streaming = handling is Handling.STREAM
         if self._streaming:
             self._on_stream(memoryview(buf)[head : head + length])
-        return head + length
+        stop: int = head + length
+        return stop
