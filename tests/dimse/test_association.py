@@ -1,5 +1,6 @@
 """The state machine against PS3.8 Table 9-10 (pynetdicom's copy of it is the oracle), and messages through it."""
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from struct import pack
@@ -211,7 +212,7 @@ def test_only_artim_states_are_timed() -> None:
 
 
 def test_an_association_that_is_over_has_nothing_to_abort() -> None:
-    assert in_state(State.STA1).abort() == b""
+    assert in_state(State.STA1).abort() == in_state(State.STA4).abort() == b""
     with pytest.raises(ProtocolError):
         in_state(State.STA1).receive(encode(ReleaseRq()))
 
@@ -387,3 +388,16 @@ def test_arbitrary_bytes_raise_nothing_but_protocol_error(state: State, pieces: 
 def test_full_pdus_share_one_buffer() -> None:
     pdus = pdata.fragments(1, 0, [bytes(400)], 128)
     assert next(pdus) is next(pdus)
+
+
+def test_the_worst_p_data_pdu_costs_little_memory() -> None:
+    _, acceptor = established()
+    acceptor.receive(p_data(value(1, 3, encode_command(CStoreRq(1, CT, "1.2"), True))))
+    body = memoryview(value(1, 0, bytes(505)) * 256)
+    acceptor.begin_pdu(PDU_HEADER.pack(P_DATA_TF, len(body)))
+    tracemalloc.start()
+    events = acceptor.finish_pdu(body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(events) == 256
+    assert peak < 1 << 18

@@ -1,5 +1,6 @@
 """Round trips of every PDU, what is tolerated, what is refused; pynetdicom's codec as a second opinion."""
 
+import tracemalloc
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 from pynetdicom import pdu as peer
 from tests.dimse.strategies import associate_acs, associate_rqs, pdus
 
-from leadglass.dimse.items import ContextResult, ProposedContext, UserIdentity, UserInformation, encode_item
+from leadglass.dimse.items import (
+    ContextResult,
+    ProposedContext,
+    RoleSelection,
+    UserIdentity,
+    UserInformation,
+    encode_item,
+)
 from leadglass.dimse.pdu import (
     ABORT,
     ASSOCIATE_AC,
@@ -158,7 +166,7 @@ class TestTolerance:
 
     @pytest.mark.parametrize("padding", [b"\0", b" "])
     def test_padded_uids(self, padding: bytes) -> None:
-        context = bytes(4)[:0] + bytes((1, 0, 0, 0))
+        context = bytes((1, 0, 0, 0))
         context += encode_item(0x30, b"1.2.840.10008.1.1" + padding)
         context += encode_item(0x40, b"1.2.840.10008.1.2" + padding)
         body = body_of(RQ)[:ITEMS] + encode_item(0x10, b"1.2.840.10008.3.1.1.1" + padding)
@@ -220,6 +228,22 @@ class TestBounds:
         self.refused(body_of(replace(RQ, contexts=(syntaxes,))))
         identity = UserIdentity(4, False, bytes(20_000))
         self.refused(body_of(replace(RQ, user=replace(RQ.user, user_identity=identity))))
+
+    def test_user_information_names_no_more_sop_classes_than_contexts(self) -> None:
+        roles = tuple(RoleSelection(f"1.2.{number}", True, True) for number in range(129))
+        assert read(encode(replace(RQ, user=replace(RQ.user, roles=roles[:128]))))
+        self.refused(body_of(replace(RQ, user=replace(RQ.user, roles=roles))))
+
+    def test_the_worst_request_costs_little_memory(self) -> None:
+        syntaxes = tuple(str(number % 10) for number in range(64))
+        worst = replace(RQ, contexts=tuple(ProposedContext(2 * n + 1, "1", syntaxes) for n in range(128)))
+        body = memoryview(body_of(worst))
+        assert len(body) > LIMITS.associate_pdu // 2
+        tracemalloc.start()
+        decode(ASSOCIATE_RQ, body, LIMITS)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 1 << 20
 
     def test_contexts_are_odd_unique_and_present(self) -> None:
         self.refused(body_of(replace(RQ, contexts=(replace(CONTEXT, id=2),))))

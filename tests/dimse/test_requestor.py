@@ -21,7 +21,7 @@ from leadglass.dimse.message import CEchoRsp, CStoreRq, CStoreRsp, encode_comman
 from leadglass.dimse.negotiation import choose
 from leadglass.dimse.pdu import Abort, AssociateAc, AssociateRj, ReleaseRp, ReleaseRq, encode
 from leadglass.dimse.requestor import Requestor
-from leadglass.errors import NotAvailable, ProtocolError
+from leadglass.errors import NotAvailable, ProtocolError, UsageError
 from leadglass.model import Attributes
 
 QUERY: Attributes = {0x00080052: "IMAGE", 0x0020000D: STUDY, 0x0020000E: f"{STUDY}.1", 0x00080018: ""}
@@ -201,6 +201,10 @@ class TestAgainstPeersThatMisbehave:
             port = listener.getsockname()[1]
         with pytest.raises(NotAvailable):
             connect(port)
+
+    def test_titles_that_no_peer_could_read_are_not_sent(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(UsageError):
+            connect(listener.getsockname()[1], called_ae="SEVENTEEN LETTERS")
 
     @pytest.mark.parametrize(
         ("answer", "error"),

@@ -302,8 +302,8 @@ class Association:
         return encode(ReleaseRp())
 
     def abort(self, source: int = SERVICE_USER, reason: int = 0) -> bytes:
-        """A-ABORT for a cause of our own (AA-1); empty when the association is over. Send it and close."""
-        if self._state is State.STA1:
+        """A-ABORT for a cause of our own (AA-1); empty when there is no association (AA-2). Send it and close."""
+        if self._state in (State.STA1, State.STA4):
             return b""
         self._enter(State.STA13)
         return encode(Abort(source, reason))

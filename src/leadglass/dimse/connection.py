@@ -18,7 +18,7 @@ from leadglass.dimse.events import (
     ReleaseRequested,
 )
 from leadglass.dimse.pdu import PDU_HEADER_BYTES, AssociateAc, AssociateRj, AssociateRq
-from leadglass.errors import NotAuthorised, NotAvailable, ProtocolError
+from leadglass.errors import NotAuthorised, NotAvailable, ProtocolError, UsageError
 from leadglass.model import AssociationLimits
 
 
@@ -26,7 +26,9 @@ class AssociationRefused(NotAuthorised):
     """The peer answered with A-ASSOCIATE-RJ; `rj` says how (PS3.8 Table 9-21)."""
 
     def __init__(self, rj: AssociateRj) -> None:
-        super().__init__(f"The peer rejected the association: result {rj.result}, source {rj.source}, {rj.reason=}.")
+        super().__init__(
+            f"The peer rejected the association: result {rj.result}, source {rj.source}, reason {rj.reason}."
+        )
         self.rj = rj
 
 
@@ -77,7 +79,12 @@ class Connection:
         return self._association
 
     def establish(self, rq: AssociateRq) -> AssociateAc:
-        self.send(self._association.request(rq))
+        try:
+            pdu = self._association.request(rq)
+        except UsageError:
+            self._socket.close()
+            raise
+        self.send(pdu)
         event = self.next_event()
         if isinstance(event, AssociationAccepted):
             return event.ac

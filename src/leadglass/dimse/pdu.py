@@ -156,13 +156,12 @@ def _associate(pdu_type: int, fixed: bytes, application_context: str, contexts: 
 
 def decode(pdu_type: int, body: memoryview, limits: AssociationLimits) -> Pdu:
     """A PDU's body, any but P-DATA-TF. Reserved fields are not tested. Raises ProtocolError."""
-    match pdu_type:
-        case 0x01:
-            return _decode_associate_rq(body, limits)
-        case 0x02:
-            return _decode_associate_ac(body, limits)
-        case 0x03 | 0x05 | 0x06 | 0x07:
-            return _decode_short(pdu_type, body)
+    if pdu_type == ASSOCIATE_RQ:
+        return _decode_associate_rq(body, limits)
+    if pdu_type == ASSOCIATE_AC:
+        return _decode_associate_ac(body, limits)
+    if pdu_type in (ASSOCIATE_RJ, RELEASE_RQ, RELEASE_RP, ABORT):
+        return _decode_short(pdu_type, body)
     raise ProtocolError(f"PDU type {pdu_type:02X}H is not one that this reads", UNRECOGNISED_PDU)
 
 

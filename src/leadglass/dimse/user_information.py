@@ -87,7 +87,10 @@ def decode_user_information(value: memoryview, limits: AssociationLimits) -> Use
             fields[name] = decode(content)
         elif kind in _REPEATED:
             name, decode = _REPEATED[kind]
-            fields[name] = (*fields.get(name, ()), decode(content))
+            earlier = fields.get(name, ())
+            if len(earlier) == limits.presentation_contexts:  # each names a SOP class, which needs a context
+                raise ProtocolError(f"too many user information sub-items {kind:02X}H", INVALID_PARAMETER)
+            fields[name] = (*earlier, decode(content))
     return UserInformation(**fields)
 
 
