@@ -7,10 +7,9 @@ from struct import Struct
 from typing import Final
 
 from leadglass.dicom.charset import decode_text, defined_terms, encode_text, parse_charsets
-from leadglass.dicom.container import Handling
+from leadglass.dicom.container import Bulk, Element, Handling
 from leadglass.dicom.dictionary import keyword_of, vr_of
 from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, TEXT_VRS, UNDEFINED, Codec
-from leadglass.dicom.reader import Element
 from leadglass.dicom.tags import SPECIFIC_CHARACTER_SET
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.dicom.walker import ElementWalker
@@ -74,9 +73,9 @@ class _TreeBuilder(ElementWalker):
             raise DataSetError(f"The value of {keyword_of(tag)} is longer than the limit.", self._base)
         return Handling.KEEP
 
-    def _on_value(self, tag: int, vr: str, value: bytes, offset: int) -> None:
-        self._held += len(value) + 256
-        self._put(tag, Element(tag, vr, value, offset))
+    def _on_value(self, element: Element) -> None:
+        self._held += len(element.value) + 256
+        self._put(element.tag, element)
 
     def _on_sequence(self, tag: int) -> None:
         items: list[_Tree] = []
@@ -94,8 +93,8 @@ class _TreeBuilder(ElementWalker):
     def _on_end(self) -> None:
         self._path.pop()
 
-    def _on_fragments(self, tag: int, offset: int) -> None:
-        raise DataSetError(f"A data set of attributes holds {keyword_of(tag)}.", offset)
+    def _on_fragments(self, bulk: Bulk) -> None:
+        raise DataSetError(f"A data set of attributes holds {keyword_of(bulk.tag)}.", bulk.offset)
 
     def _put(self, tag: int, value: "Element | list[_Tree]") -> None:
         item = self._path[-1]

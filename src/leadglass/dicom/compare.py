@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from leadglass.dicom.container import Handling
+from leadglass.dicom.container import Bulk, Element, Handling
 from leadglass.dicom.dictionary import vr_of
 from leadglass.dicom.encoding import TEXT_VRS, WORD_SIZES
 from leadglass.dicom.tags import DATA_SET_TRAILING_PADDING
@@ -63,23 +63,24 @@ class _Digester(ElementWalker):
             return Handling.STREAM
         return Handling.KEEP
 
-    def _on_value(self, tag: int, vr: str, value: bytes, offset: int) -> None:
-        value = _swapped(value, self._word_of(vr))
-        if (vr_of(tag) if vr == "UN" else vr) in TEXT_VRS:
+    def _on_value(self, element: Element) -> None:
+        value = _swapped(element.value, self._word_of(element.vr))
+        if (vr_of(element.tag) if element.vr == "UN" else element.vr) in TEXT_VRS:
             value = value.rstrip(b" \0")
-        self._begin(b"V", tag, len(value))
+        self._begin(b"V", element.tag, len(value))
         self._elements_hash.update(value)
 
-    def _on_bulk(self, tag: int, vr: str, length: int, offset: int) -> None:
-        if self._choose(tag, length) is Handling.SKIP:
+    def _on_bulk(self, bulk: Bulk) -> None:
+        tag = bulk.tag
+        if self._choose(tag, bulk.length) is Handling.SKIP:
             return
-        self._word, self._carry = self._word_of(vr), b""
+        self._word, self._carry = self._word_of(bulk.vr), b""
         if tag in PIXEL_TAGS and not self._stack:
             self._target = self._pixels_hash
             self._pixels_hash.update(tag.to_bytes(4, "big"))
         else:
             self._target = self._elements_hash
-            self._begin(b"V", tag, length)
+            self._begin(b"V", tag, bulk.length)
 
     def _on_stream(self, part: memoryview) -> None:
         if self._word == 1:
@@ -99,15 +100,15 @@ class _Digester(ElementWalker):
     def _on_end(self) -> None:
         self._begin(b"E", 0, 0)
 
-    def _on_fragments(self, tag: int, offset: int) -> None:
+    def _on_fragments(self, bulk: Bulk) -> None:
         self._word = 1
         if len(self._stack) == 1:
             self._encapsulated = True
             self._target = self._pixels_hash
-            self._pixels_hash.update(tag.to_bytes(4, "big"))
+            self._pixels_hash.update(bulk.tag.to_bytes(4, "big"))
         else:
             self._target = self._elements_hash
-            self._begin(b"F", tag, 0)
+            self._begin(b"F", bulk.tag, 0)
 
     def _choose_fragment(self, first: bool) -> Handling:
         return Handling.SKIP if first else Handling.STREAM

@@ -8,15 +8,18 @@ scan = scanner.finish()
 from array import array
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
-from leadglass.dicom.container import Handling
+from leadglass.dicom.container import Bulk, Element, Handling
 from leadglass.dicom.dictionary import SEQUENCES, VALUE_REPRESENTATIONS
 from leadglass.dicom.encoding import LITTLE, SHORT_VRS
+from leadglass.dicom.tags import PIXEL_DATA
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.dicom.walker import PIXEL_TAGS, ElementWalker
 from leadglass.errors import DataSetError
 from leadglass.model import DataSetLimits
+
+__all__ = ["DataSetScanner", "Element", "PixelData", "Scan"]
 
 #: What one kept element or item costs in memory besides its value, in bytes.
 _OVERHEAD: Final = 256
@@ -26,18 +29,6 @@ _EVERYTHING: Final = range(1 << 32)
 _PLAIN_VRS: Final = {code: vr for code, vr in SHORT_VRS.items() if vr != "UL"}
 #: Read by the careful path in Implicit VR; group FFFE holds items and delimiters.
 _NOT_PLAIN: Final = SEQUENCES | {0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD}
-
-
-class Element(NamedTuple):
-    """A value as it stands in the data set, `offset` bytes from its start; byte order and padding untouched.
-
-    A named tuple since some forty are made for each object received, at a third of a dataclass's cost.
-    """
-
-    tag: int
-    vr: str
-    value: bytes
-    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,32 +175,33 @@ class DataSetScanner(ElementWalker):
             return Handling.SKIP
         return Handling.KEEP
 
-    def _on_value(self, tag: int, vr: str, value: bytes, offset: int) -> None:
+    def _on_value(self, element: Element) -> None:
+        tag = element.tag
         earlier = self._sink.get(tag)
         if earlier is not None:
-            if earlier.value == value:
+            if earlier.value == element.value:
                 self._notes["element-repeated"] = None
                 return
-            raise DataSetError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) occurs twice (PS3.5 7.1).", offset)
-        self._sink[tag] = Element(tag, vr, value, offset)
-        self._held += len(value) + _OVERHEAD
+            raise DataSetError(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) occurs twice (PS3.5 7.1).", element.offset)
+        self._sink[tag] = element
+        self._held += len(element.value) + _OVERHEAD
 
-    def _on_bulk(self, tag: int, vr: str, length: int, offset: int) -> None:
-        if tag in PIXEL_TAGS and not self._stack:
-            if self._syntax.encapsulated and tag not in (0x7FE00008, 0x7FE00009):
+    def _on_bulk(self, bulk: Bulk) -> None:
+        if bulk.tag in PIXEL_TAGS and not self._stack:
+            if self._syntax.encapsulated and bulk.tag == PIXEL_DATA:
                 self._notes["native-pixels"] = None
             # The header before the value is 12 bytes in Explicit VR with a 32-bit length, else 8 (PS3.5 7.1).
-            long_form = self._frame.explicit and vr not in SHORT_VRS.values()
-            self._found_pixels(tag, offset, length, offset - (12 if long_form else 8))
+            long_form = self._frame.explicit and bulk.vr not in SHORT_VRS.values()
+            self._found_pixels(bulk, bulk.length, bulk.offset - (12 if long_form else 8))
 
-    def _on_fragments(self, tag: int, offset: int) -> None:
+    def _on_fragments(self, bulk: Bulk) -> None:
         if len(self._stack) == 1:
-            self._found_pixels(tag, offset, None, offset - 12)
+            self._found_pixels(bulk, None, bulk.offset - 12)
 
-    def _found_pixels(self, tag: int, offset: int, length: int | None, start: int) -> None:
+    def _found_pixels(self, bulk: Bulk, length: int | None, start: int) -> None:
         if self._pixels is not None:
-            raise DataSetError("The data set has pixel data twice (PS3.3 C.7.6.3).", offset)
-        self._pixels = tag, offset, length
+            raise DataSetError("The data set has pixel data twice (PS3.3 C.7.6.3).", start)
+        self._pixels = bulk.tag, bulk.offset, length
         self._header_length = start
 
     def _choose_fragment(self, first: bool) -> Handling:

@@ -7,7 +7,7 @@ header and one value that a hook asked to keep, so memory is bounded by `DataSet
 
 from typing import Final
 
-from leadglass.dicom.container import NO_END, Container, Handling, Mode
+from leadglass.dicom.container import NO_END, Bulk, Container, Element, Handling, Mode
 from leadglass.dicom.dictionary import vr_of
 from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, NOT_A_VR, SHORT_VRS, UNDEFINED, Codec
 from leadglass.dicom.inflate import Inflater
@@ -79,10 +79,10 @@ class ElementWalker:
         """What to do with the value of an element. Must give the same answer when asked again."""
         raise NotImplementedError
 
-    def _on_value(self, tag: int, vr: str, value: bytes, offset: int) -> None:
-        """A value that was kept, `offset` bytes into the data set."""
+    def _on_value(self, element: Element) -> None:
+        """A value that was kept."""
 
-    def _on_bulk(self, tag: int, vr: str, length: int, offset: int) -> None:
+    def _on_bulk(self, bulk: Bulk) -> None:
         """A value that is skipped or streamed begins."""
 
     def _on_stream(self, part: memoryview) -> None:
@@ -97,8 +97,8 @@ class ElementWalker:
     def _on_end(self) -> None:
         """An item, a sequence or encapsulated pixel data has ended."""
 
-    def _on_fragments(self, tag: int, offset: int) -> None:
-        """Encapsulated pixel data begins; `offset` is that of its basic offset table item."""
+    def _on_fragments(self, bulk: Bulk) -> None:
+        """Encapsulated pixel data begins."""
 
     def _choose_fragment(self, first: bool) -> Handling:
         """What to do with the basic offset table (`first`) or a fragment."""
@@ -222,9 +222,9 @@ class ElementWalker:
     def _deliver(self, handling: Handling, tag: int, vr: str, buf: bytes, head: int, length: int) -> None:
         offset = self._base + head
         if handling is Handling.KEEP:
-            self._on_value(tag, vr, buf[head : head + length], offset)
+            self._on_value(Element(tag, vr, buf[head : head + length], offset))
             return
-        self._on_bulk(tag, vr, length, offset)
+        self._on_bulk(Bulk(tag, vr, length, offset))
         self._streaming = handling is Handling.STREAM
         if self._streaming:
             self._on_stream(memoryview(buf)[head : head + length])
@@ -273,7 +273,7 @@ class ElementWalker:
             if tag != PIXEL_DATA or vr not in ("OB", "OW") or not self._syntax.encapsulated or not frame.explicit:
                 raise self._error("Pixel data has no length in a transfer syntax that is not encapsulated.", head)
             self._push(Container(Mode.FRAGMENTS, True, frame.codec, frame.end, delimited=True))
-            self._on_fragments(tag, self._base + head)
+            self._on_fragments(Bulk(tag, vr, UNDEFINED, self._base + head))
         elif vr == "SQ" or not frame.explicit:
             self._enter_sequence(tag, UNDEFINED, frame.explicit, frame.codec)
         elif vr == "UN":

@@ -27,21 +27,17 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`reasons`: codes without patient data; why it was rejected, or what was tolerated in accepting it.
-
-    Reasons of a rejection: `malformed` (then `detail` says what and where), or `missing-…` or `invalid-…`
-    with one of sop-class-uid, sop-instance-uid, study-instance-uid and series-instance-uid. `scan` is None
-    only for what is malformed.
+    """`reasons`, codes without patient data: what was tolerated in accepting it, or why it was rejected: `missing-…` or
+    `invalid-…` with one of sop-class-uid, sop-instance-uid, study-instance-uid and series-instance-uid.
     """
 
     kind: VerdictKind
     reasons: tuple[str, ...]
-    scan: Scan | None
-    detail: str = ""
+    scan: Scan
 
 
 class Inspector:
-    """Reads along while an object arrives, and gives a Verdict at its end; never raises for what the object holds.
+    """Reads along while an object arrives, and gives a Verdict at its end.
 
     `wanted` and `wanted_sequences` are the elements that the caller needs in `Verdict.scan`, as for `DataSetScanner`;
     the four identifying UIDs must be among the first.
@@ -56,38 +52,16 @@ class Inspector:
         wanted_sequences: Container[int] = (),
     ) -> None:
         self._scanner = DataSetScanner(syntax, limits, wanted=wanted, wanted_sequences=wanted_sequences)
-        self._refusal: DataSetError | None = None
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """The next bytes. After the first that cannot be read the rest is not looked at."""
-        if self._refusal is None:
-            try:
-                self._scanner.feed(data)
-            except DataSetError as error:
-                self._refusal = error
-
-    @property
-    def refused(self) -> bool:
-        """Whether the verdict will be a rejection whatever comes."""
-        return self._refusal is not None
+        """The next bytes. Raises DataSetError as soon as they cannot be a data set within the limits."""
+        self._scanner.feed(data)
 
     def finish(self) -> Verdict:
-        """The verdict on what was fed."""
-        if self._refusal is None:
-            try:
-                scan = self._scanner.finish()
-            except DataSetError as error:
-                self._refusal = error
-            else:
-                reasons = tuple(_faults(scan))
-                return Verdict(
-                    VerdictKind.REJECT if reasons else VerdictKind.ACCEPT,
-                    reasons or scan.notes,
-                    scan,
-                )
-        return Verdict(
-            VerdictKind.REJECT, ("malformed",), None, f"{self._refusal.message} (at byte {self._refusal.offset})"
-        )
+        """The verdict on what was fed. Raises DataSetError when it is not a whole data set."""
+        scan = self._scanner.finish()
+        faults = tuple(_faults(scan))
+        return Verdict(VerdictKind.REJECT if faults else VerdictKind.ACCEPT, faults or scan.notes, scan)
 
 
 def _faults(scan: Scan) -> Iterator[str]:
