@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -52,14 +53,16 @@ def ct_slice(number: int, pixel_bytes: int = 512) -> bytes:
 
 
 @contextmanager
-def pynetdicom_acceptor(handlers: dict[Any, Callable[..., Any]], **settings: object) -> Iterator[int]:
+def pynetdicom_acceptor(
+    handlers: dict[Any, Callable[..., Any]], tls: ssl.SSLContext | None = None, **settings: object
+) -> Iterator[int]:
     """An acceptor of everything in `CONTEXTS` with these event handlers; yields its port."""
     entity: Any = AE(ae_title="PEER")
     for name, value in settings.items():
         setattr(entity, name, value)
     for context in CONTEXTS:
         entity.add_supported_context(context.abstract_syntax, ExplicitVRLittleEndian, scu_role=True, scp_role=True)
-    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=list(handlers.items()))
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=list(handlers.items()), ssl_context=tls)
     try:
         yield server.server_address[1]
     finally:

@@ -14,6 +14,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from tests.dimse.peers import CONTEXTS, CT, STUDY, ct_slice, dcmtk, evt, find_dcmtk, pynetdicom_acceptor, slice_uid
 
+from leadglass.crypto.certificates import Issued, create_authority, issue_server, new_device
+from leadglass.crypto.tls import CertificateChain, client_context, server_context
 from leadglass.dicom.uids import EXPLICIT_LE, IMPLICIT_LE, STUDY_ROOT_FIND, STUDY_ROOT_GET
 from leadglass.dimse.connection import AssociationAborted, AssociationRefused
 from leadglass.dimse.items import RoleSelection, UserIdentity, UserInformation
@@ -129,6 +131,26 @@ class TestAgainstPynetdicom:
             assert requestor.accepted.user.user_identity_response == b"welcome"
         assert seen == [(5, b"a token")]
 
+    def test_store_over_tls(self, tmp_path: Path) -> None:
+        authority = create_authority("Test CA")
+        server = _chain(tmp_path / "server", issue_server(authority, ["localhost"], "ec"))
+        device = _chain(tmp_path / "device", new_device(authority, "device", "ec"))
+        (tmp_path / "ca").write_bytes(authority.certificate.pem)
+        received: list[bytes] = []
+
+        def handle(event: Any) -> int:
+            received.append(event.encoded_dataset(include_meta=False))
+            return 0
+
+        accepting = server_context([server], [authority.certificate.der])
+        asking = client_context(tmp_path / "ca", device)
+        with pynetdicom_acceptor({evt.EVT_C_STORE: handle}, accepting) as port:
+            with connect(port, tls=asking, server_hostname="localhost") as requestor:
+                assert store(requestor, 1, ct_slice(1, 300_000)).status == 0
+            with pytest.raises(NotAvailable):
+                connect(port, tls=asking, server_hostname="another.example")
+        assert received == [ct_slice(1, 300_000)]
+
     def test_rejections_say_why(self) -> None:
         with (
             pynetdicom_acceptor({}, require_called_aet=True) as port,
@@ -155,6 +177,12 @@ class TestAgainstPynetdicom:
             connect(port) as requestor,
         ):
             requestor.echo()
+
+
+def _chain(path: Path, issued: Issued) -> CertificateChain:
+    path.with_suffix(".crt").write_bytes(issued.certificate.pem)
+    path.with_suffix(".key").write_bytes(issued.key)
+    return CertificateChain(path.with_suffix(".crt"), path.with_suffix(".key"))
 
 
 def _read(data: bytes) -> Dataset:

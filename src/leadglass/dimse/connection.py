@@ -26,9 +26,7 @@ class AssociationRefused(NotAuthorised):
     """The peer answered with A-ASSOCIATE-RJ; `rj` says how (PS3.8 Table 9-21)."""
 
     def __init__(self, rj: AssociateRj) -> None:
-        super().__init__(
-            f"The peer rejected the association: result {rj.result}, source {rj.source}, reason {rj.reason}."
-        )
+        super().__init__(f"The peer rejected us: result {rj.result}, source {rj.source}, reason {rj.reason}.")
         self.rj = rj
 
 
