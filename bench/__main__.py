@@ -15,7 +15,12 @@ from bench.scenarios import SCENARIOS, Scenario, Sizes
 
 def main() -> None:
     arguments = _parser().parse_args()
-    versions = {peer.name: version for peer in _chosen(arguments.servers) if (version := peer.version()) is not None}
+    found = {peer.name: peer.version() for peer in _chosen(arguments.servers)}
+    versions = {name: version for name, version in found.items() if version is not None}
+    for name in found.keys() - versions.keys():
+        print(f"{name} does not run here", file=sys.stderr)
+    if arguments.servers and len(versions) < len(found):
+        sys.exit("not all servers that were asked for run here")
     peers = [peer for peer in PEERS if peer.name in versions]
     sizes = Sizes(arguments.objects, arguments.studies, arguments.queries, arguments.mebibytes)
     with ExitStack() as stack:

@@ -14,7 +14,9 @@ from statistics import NormalDist
 from uuid import UUID
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+
+from leadglass.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 #: Stored value 0 is -1024 HU, so that no pixel is negative.
 RESCALE_INTERCEPT = -1024
@@ -241,6 +243,8 @@ def _encode(image: Dataset, pixels: bytes) -> bytes:
     image.add_new(0x7FE00010, "OW", pixels)
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    image.file_meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     file = BytesIO()
     image.save_as(file, enforce_file_format=True)
     return file.getvalue()
