@@ -34,7 +34,7 @@ class ContentDigest:
     encapsulated: bool
 
 
-def content_digest(chunks: Iterable[bytes], syntax: TransferSyntax, limits: DataSetLimits) -> ContentDigest:
+def content_digest(chunks: Iterable[bytes | bytearray], syntax: TransferSyntax, limits: DataSetLimits) -> ContentDigest:
     """The digest of the data set that `chunks` make up. Raises DataSetError as `DataSetScanner` does."""
     digester = _Digester(syntax, limits)
     for chunk in chunks:

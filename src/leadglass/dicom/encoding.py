@@ -19,7 +19,7 @@ LONG_VRS: Final = {
     vr.encode(): vr for vr in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 }
 #: Written in place of a VR by real devices, always with a 16-bit length.
-NOT_A_VR: Final = frozenset({b"??", b"  ", b"--", b"\0\0"})
+NOT_A_VR: Final = frozenset({b"??", b"  ", b"--"})
 
 #: PS3.5 6.2: words of this many bytes are swapped in Explicit VR Big Endian.
 WORD_SIZES: Final = {

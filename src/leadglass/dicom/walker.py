@@ -67,7 +67,7 @@ class ElementWalker:
         if not self._skip and not self._pending:
             self._consume(b"")
         if self._skip:
-            raise self._error("The last value is cut short.", 0)
+            raise self._error("The last value is cut short.", -self._skip)
         if self._pending or self._stack:
             raise self._error("The data set ends inside an element, item or sequence.", 0)
         self._check_group_length(self._frame, self._base)
@@ -158,9 +158,9 @@ class ElementWalker:
         self._skip = max(0, pos - size)
         self._pending = bytearray(buf[pos:])
         if self._count > self._limits.elements or self._items > self._limits.elements:
-            raise self._error("The data set has more elements or items than the limit.", 0)
+            raise self._error("The data set has more elements or items than the limit.", -self._skip)
         if self._held > self._limits.held_bytes:
-            raise self._error("The data set has more to hold in memory than the limit.", 0)
+            raise self._error("The data set has more to hold in memory than the limit.", -self._skip)
 
     def _wait(self, need: int) -> int:
         self._need = need
@@ -294,6 +294,8 @@ class ElementWalker:
         if tag > frame.highest:
             frame.highest = tag
         else:
+            if tag >> 16 in (0x0000, 0x0002):
+                raise self._error("A command or file meta element is in the data set (PS3.5 7.1).", pos)
             self._notes["element-order"] = None
         self._set_ceiling(frame)
 

@@ -1,0 +1,51 @@
+import pytest
+from tests.dicom.builders import NAME, short
+
+from leadglass.dicom.tags import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from leadglass.dicom.uids import EXPLICIT_LE, TRANSFER_SYNTAXES
+from leadglass.errors import DataSetError
+from leadglass.inspection.inspector import Inspector, Verdict, VerdictKind
+from leadglass.model import DataSetLimits
+
+WANTED = frozenset({SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID})
+
+
+def inspect(body: bytes) -> Verdict:
+    inspector = Inspector(TRANSFER_SYNTAXES[EXPLICIT_LE], DataSetLimits(), wanted=WANTED)
+    for at in range(0, len(body), 50):
+        inspector.feed(body[at : at + 50])
+    return inspector.finish()
+
+
+def whole(values: dict[int, bytes]) -> bytes:
+    return b"".join(short(tag, b"UI", values[tag]) for tag in sorted(values))
+
+
+UIDS = dict.fromkeys(WANTED, b"1.20")
+
+
+def test_accepts_with_notes() -> None:
+    verdict = inspect(whole(UIDS))
+    assert (verdict.kind, verdict.reasons) == (VerdictKind.ACCEPT, ())
+    assert set(verdict.scan.elements) == WANTED
+    verdict = inspect(whole(UIDS) + NAME)
+    assert (verdict.kind, verdict.reasons) == (VerdictKind.ACCEPT, ("element-order",))
+
+
+@pytest.mark.parametrize("tag", sorted(WANTED))
+def test_rejects_what_it_cannot_identify(tag: int) -> None:
+    absent = {other: value for other, value in UIDS.items() if other != tag}
+    for values, word in (
+        (absent, "missing-"),
+        (UIDS | {tag: b"\0\0"}, "missing-"),
+        (UIDS | {tag: b"1..2"}, "invalid-"),
+    ):
+        verdict = inspect(whole(values))
+        assert verdict.kind is VerdictKind.REJECT
+        assert [reason.startswith(word) for reason in verdict.reasons] == [True]
+
+
+def test_raises_for_what_is_no_data_set() -> None:
+    for body in (b"\xff" * 100, NAME[:-2]):
+        with pytest.raises(DataSetError):
+            inspect(body)
