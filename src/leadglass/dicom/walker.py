@@ -207,14 +207,15 @@ class ElementWalker:
         """An element of defined length that is no sequence."""
         stop = head + length
         handling = self._choose(tag, length)
-        if (handling is Handling.KEEP or not tag & 0xFFFF) and stop > len(buf):
+        group_length = not tag & 0xFFFF and length == 4
+        if (handling is Handling.KEEP or group_length) and stop > len(buf):
             if length > self._limits.held_bytes:
                 raise self._error("A value to be held in memory is longer than the limit.", pos)
             return self._wait(stop - pos)
         self._note_order(tag, pos)
         if length & 1:
             self._notes["odd-length"] = None
-        if not tag & 0xFFFF and length == 4:
+        if group_length:
             self._open_group(tag, stop, self._frame.codec.length.unpack_from(buf, head)[0])
         self._deliver(handling, tag, vr, buf, head, length)
         return stop
