@@ -1,0 +1,96 @@
+"""Who is looking at which study: one `begin` event for each principal, credential and study, closed with counts after
+15 idle minutes. The begin event is durable before the first byte leaves; one that was never closed counts as the whole
+study (45 CFR 164.528 asks what was disclosed, not how often a frame was fetched).
+"""
+
+import threading
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from leadglass.archive.committer import Committer, Writing
+from leadglass.model import AccessEvent, Outcome, Principal
+
+IDLE_SECONDS = 15 * 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One principal reading one study."""
+
+    principal: str
+    credential: str
+    person: str
+    study_id: int
+    study: str
+    peer: str
+
+    @classmethod
+    def of(cls, principal: Principal, study_id: int, study: str, peer: str, person: str = "") -> "Access":
+        return cls(principal.label, principal.credential, person or principal.person, study_id, study, peer)
+
+
+@dataclass(slots=True)
+class _Tally:
+    last: float
+    instances: int = 0
+    octets: int = 0
+
+
+class AccessLedger:
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self._lock = threading.Lock()
+        self._open: dict[Access, _Tally] = {}
+
+    def begin(self, accesses: Collection[Access]) -> None:
+        """Returns when a begin event for each access is durable, at once for those that are open already."""
+        with self._lock:
+            now = time.monotonic()
+            fresh = [access for access in accesses if access not in self._open]
+            for access in set(accesses) - set(fresh):
+                self._open[access].last = now
+        if not fresh:
+            return
+
+        def write(writing: Writing) -> None:
+            for access in fresh:
+                writing.record(_event(access, "retrieve", {}), access.study_id)
+
+        self._committer.run(write)
+        with self._lock:
+            for access in fresh:
+                self._open.setdefault(access, _Tally(now))
+
+    def count(self, access: Access, octets: int) -> None:
+        """One more instance of an access that was begun has left."""
+        with self._lock:
+            tally = self._open.get(access)
+            if tally is not None:
+                tally.last = time.monotonic()
+                tally.instances += 1
+                tally.octets += octets
+
+    def close_idle(self, idle_seconds: float = IDLE_SECONDS) -> None:
+        """Write the closing events of accesses idle for so long; 0 closes all (at shutdown)."""
+        with self._lock:
+            limit = time.monotonic() - idle_seconds
+            done = [(access, tally) for access, tally in self._open.items() if tally.last <= limit]
+            for access, _ in done:
+                del self._open[access]
+        for access, tally in done:
+            detail = {"instances": tally.instances, "bytes": tally.octets}
+            self._committer.record(_event(access, "retrieve-end", detail), access.study_id)
+
+
+def _event(access: Access, action: str, detail: Mapping[str, object]) -> AccessEvent:
+    return AccessEvent(
+        action=action,
+        outcome=Outcome.DONE,
+        principal=access.principal,
+        credential=access.credential,
+        person=access.person,
+        study=access.study,
+        peer=access.peer,
+        detail=detail,
+    )

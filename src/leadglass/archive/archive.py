@@ -1,0 +1,122 @@
+"""The open archive: its parts, put together once, and the order in which they open and close."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leadglass.archive.access import AccessLedger
+from leadglass.archive.committer import Committer
+from leadglass.archive.devices import Registry
+from leadglass.archive.directory import DataDirectory
+from leadglass.archive.disk import DEFAULT_RESERVE, DiskReserve
+from leadglass.archive.housekeeping import Housekeeping
+from leadglass.archive.journal import Journal
+from leadglass.archive.provision import provision
+from leadglass.archive.refusals import RefusalRecorder
+from leadglass.archive.studykeys import Keyring, Salts, open_wrapped
+from leadglass.archive.writers import begin_chain, close_chain
+from leadglass.crypto.certificates import parse_certificate
+from leadglass.crypto.keys import KeyDirectory, KeyFile
+from leadglass.index.index import Index
+from leadglass.index.rows import InstanceRow
+from leadglass.model import DataSetLimits
+from leadglass.pack.backend import FilesystemBackend
+from leadglass.pack.format import Location, StudyKey
+from leadglass.pack.reader import ObjectReader
+from leadglass.pack.recovery import Recovery
+from leadglass.pack.store import PackStore
+from leadglass.pack.writer import StoredObject
+
+DEFAULT_MAX_ANSWERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveConfig:
+    """`reserve_bytes` of free disk below which stores are refused; `max_answers` of one query."""
+
+    reserve_bytes: int = DEFAULT_RESERVE
+    max_answers: int = DEFAULT_MAX_ANSWERS
+    pack_bytes: int = 1024**3
+    limits: DataSetLimits = field(default_factory=DataSetLimits)
+
+
+class Archive:
+    """Everything a verb needs. Made by `open_archive`; close it to write the closing events."""
+
+    def __init__(self, directory: DataDirectory, keys: KeyDirectory, config: ArchiveConfig) -> None:
+        root = keys.root()
+        self.directory = directory
+        self.keys = keys
+        self.limits = config.limits
+        self.max_answers = config.max_answers
+        self.disk = DiskReserve(directory.path, config.reserve_bytes)
+        self.index = Index.open(directory.index, root.derive("index"))
+        self.archive_id = self.index.archive_id
+        self.packs = PackStore(FilesystemBackend(directory.packs), self.archive_id, config.pack_bytes)
+        self.repaired = _in_words(self.packs.recover(self.index.pack_ends()))
+        self.keyring = Keyring(root, self.archive_id, self.index)
+        self.salts = Salts(root, self.archive_id)
+        self.mac_key = root.derive("log-mac")
+        head = begin_chain(self.index, self.mac_key, self.salts)
+        self.committer = Committer(self.index, Journal(self.mac_key, head), self.salts)
+        self.ledger = AccessLedger(self.committer)
+        self.refusals = RefusalRecorder(self.committer)
+        self.registry = Registry(self.index, self.committer, parse_certificate(keys.read(KeyFile.CA_CERTIFICATE)).der)
+        self.housekeeping = Housekeeping((self.ledger.close_idle, self.refusals.flush_past))
+
+    def open(self, row: InstanceRow) -> ObjectReader:
+        """A verified reader of one instance's bytes. Raises VerificationFailed."""
+        location = Location(row.location.pack, row.location.offset, row.location.length)
+        return self.packs.reader(location, row.object_id, lambda wrapped: open_wrapped(self._key_of(row), wrapped))
+
+    def open_stored(self, stored: StoredObject, key: StudyKey) -> ObjectReader:
+        """The same for an object that the index does not know yet."""
+        return self.packs.reader(stored.location, stored.object_id, lambda wrapped: open_wrapped(key, wrapped))
+
+    def _key_of(self, row: InstanceRow) -> StudyKey:
+        return self.keyring.of_study(self.index.study(row.study_id))
+
+    def close(self) -> None:
+        """Write what is owed to the log, close the chain, release the lock. Stored objects are durable already."""
+        self.housekeeping.close()
+        self.ledger.close_idle(0)
+        self.refusals.flush()
+        self.committer.run(close_chain)
+        self.committer.close()
+        self.packs.close()
+        self.index.close()
+        self.directory.unlock()
+
+
+def _in_words(recovery: Recovery) -> tuple[str, ...]:
+    return (
+        *(f"pack {cut.pack}: cut {cut.end - cut.start} bytes of objects never acknowledged" for cut in recovery.cut),
+        *(f"pack {number}: removed, it held nothing acknowledged" for number in recovery.removed),
+        *(
+            f"pack {short.pack}: {short.expected - short.size} bytes are LOST; restore the pack from a backup"
+            for short in recovery.short
+        ),
+    )
+
+
+def create_archive(data: Path, keys: Path, hostnames: tuple[str, ...]) -> KeyDirectory:
+    """Make an empty archive and its keys. Raises RefusedForSafety when either directory holds one already."""
+    made = KeyDirectory.create(keys)
+    provision(made, hostnames)
+    directory = DataDirectory.create(data)
+    Index.create(directory.index, made.root().derive("index"), os.urandom(16)).close()
+    directory.finish_creation()
+    return made
+
+
+def open_archive(data: Path, keys: Path, config: ArchiveConfig) -> Archive:
+    """Open, repair and lock an archive. Raises RefusedForSafety with a remedy, NotAvailable when it is in use."""
+    made = KeyDirectory.open(keys)
+    made.root()
+    directory = DataDirectory.open(data)
+    directory.lock()
+    try:
+        return Archive(directory, made, config)
+    except BaseException:
+        directory.unlock()
+        raise

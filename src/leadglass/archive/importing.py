@@ -1,0 +1,80 @@
+"""The import verb: Part 10 files from disk or media, through the same pipeline as everything else that arrives."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, BinaryIO
+
+from leadglass.archive.identity import Placement
+from leadglass.archive.store import Received, StoreSession, record_refused_store
+from leadglass.dicom.part10 import read_file_meta
+from leadglass.errors import DataSetError, FormatError, IdentityConflict, LeadglassError, NotAuthorised
+from leadglass.model import Operation, Principal
+
+if TYPE_CHECKING:
+    from leadglass.archive.archive import Archive
+
+CHUNK = 1024 * 1024
+
+
+class ImportOutcome(StrEnum):
+    STORED = "stored"
+    DUPLICATE = "already there"
+    UNVERIFIED = "kept for review"
+    REFUSED = "refused"
+    NOT_DICOM = "not DICOM"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of one file; `reason` names no patient."""
+
+    outcome: ImportOutcome
+    reason: str = ""
+    octets: int = 0
+
+
+_OUTCOMES = {
+    Placement.STORED: ImportOutcome.STORED,
+    Placement.REVISED: ImportOutcome.STORED,
+    Placement.DUPLICATE: ImportOutcome.DUPLICATE,
+    Placement.BESIDE: ImportOutcome.UNVERIFIED,
+    Placement.UNVERIFIED: ImportOutcome.UNVERIFIED,
+}
+
+
+def import_file(archive: "Archive", principal: Principal, file: BinaryIO, *, issuer: str, site: str) -> Imported:
+    """Store one file. Raises NotAuthorised and NotAvailable (a full disk); what is wrong with the file is an answer."""
+    try:
+        meta = read_file_meta(file)
+    except DataSetError as error:
+        return Imported(ImportOutcome.NOT_DICOM, error.message)
+    received = Received(
+        meta.sop_class,
+        meta.sop_instance,
+        meta.transfer_syntax,
+        peer="import",
+        operation=Operation.IMPORT,
+        site=site,
+        issuer=issuer,
+    )
+    try:
+        return _store(archive, principal, file, received)
+    except (FormatError, IdentityConflict, NotAuthorised) as error:
+        record_refused_store(archive, principal, received, error)
+        return Imported(ImportOutcome.REFUSED, _said(error))
+
+
+def _store(archive: "Archive", principal: Principal, file: BinaryIO, received: Received) -> Imported:
+    buffer = bytearray(CHUNK)
+    view = memoryview(buffer)
+    octets = 0
+    with StoreSession(archive, principal, received) as session:
+        while count := file.readinto(buffer):  # type: ignore[attr-defined]
+            session.write(view[:count])
+            octets += count
+        placed = session.finish()
+    return Imported(_OUTCOMES[placed.placement], octets=octets)
+
+
+def _said(error: LeadglassError) -> str:
+    return error.message

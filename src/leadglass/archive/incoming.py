@@ -1,0 +1,93 @@
+"""An object on its way in, and how two versions of one SOP Instance relate."""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from leadglass.archive.studykeys import Claim, KeyedClaim
+from leadglass.dicom import tags
+from leadglass.dicom.compare import ContentDigest
+from leadglass.dicom.reader import PixelData
+from leadglass.dicom.uids import TransferSyntax
+from leadglass.errors import DataSetError
+from leadglass.model import Principal
+from leadglass.pack.writer import StoredObject
+
+_LAYOUT = struct.Struct(">QQQI")
+_FRAGMENT = struct.Struct(">QQ")
+_UNDEFINED = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the parts of a stored data set lie: header first, then pixel data or its fragments (byte offsets)."""
+
+    header_length: int
+    pixel_offset: int
+    pixel_length: int | None
+    fragments: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, header_length: int, pixels: PixelData | None) -> "Layout":
+        if pixels is None:
+            return cls(header_length, header_length, 0, ())
+        return cls(header_length, pixels.offset, pixels.length, pixels.fragments)
+
+    def encode(self) -> bytes:
+        length = _UNDEFINED if self.pixel_length is None else self.pixel_length
+        head = _LAYOUT.pack(self.header_length, self.pixel_offset, length, len(self.fragments))
+        return head + b"".join(_FRAGMENT.pack(*fragment) for fragment in self.fragments)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Layout":
+        """Raises DataSetError when the bytes are not a layout."""
+        if len(data) < _LAYOUT.size:
+            raise DataSetError("A stored layout is cut short.")
+        header, offset, length, count = _LAYOUT.unpack_from(data)
+        if len(data) != _LAYOUT.size + count * _FRAGMENT.size:
+            raise DataSetError("A stored layout has the wrong length.")
+        fragments = tuple(_FRAGMENT.iter_unpack(data[_LAYOUT.size :]))
+        return cls(header, offset, None if length == _UNDEFINED else length, fragments)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Everything the committer needs to place one received, sealed and synced object."""
+
+    principal: Principal
+    peer: str
+    claim: Claim
+    keyed: KeyedClaim
+    attributes: Mapping[int, str]
+    request_attributes: tuple[Mapping[int, str], ...]
+    sop_class: str
+    syntax: TransferSyntax
+    stored: StoredObject
+
+    @property
+    def sop_instance(self) -> str:
+        return self.attributes[tags.SOP_INSTANCE_UID]
+
+    @property
+    def series(self) -> str:
+        return self.attributes[tags.SERIES_INSTANCE_UID]
+
+
+class Relation(Enum):
+    """How an arriving object relates to a kept version of the same SOP Instance."""
+
+    SAME = "equal elements and pixels"
+    HEADER_DIFFERS = "other header"
+    PIXELS_DIFFER = "other pixels"
+    UNDECIDED = "another encoding, not comparable without decoding"
+
+
+def relate(
+    kept: ContentDigest, kept_syntax: TransferSyntax, new: ContentDigest, new_syntax: TransferSyntax
+) -> Relation:
+    """Compare by digests. Pixels in different encodings are not comparable until decoders exist."""
+    if kept.pixels == new.pixels:
+        return Relation.SAME if kept.elements == new.elements else Relation.HEADER_DIFFERS
+    same_encoding = not (kept.encapsulated or new.encapsulated) or kept_syntax.uid == new_syntax.uid
+    return Relation.PIXELS_DIFFER if same_encoding else Relation.UNDECIDED

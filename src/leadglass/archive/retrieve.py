@@ -1,0 +1,90 @@
+"""The retrieve verb (PS3.4 C.4.3): find what was asked for, record it, then hand out verified bytes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from leadglass.archive.access import Access
+from leadglass.archive.authorise import authorise, scope_of
+from leadglass.archive.incoming import Layout
+from leadglass.archive.query import UNIQUE_KEYS, IdentifierError, QueryRequest, level_of
+from leadglass.archive.refusals import record_refusal
+from leadglass.dicom import tags
+from leadglass.dicom.reader import DataSetScanner
+from leadglass.dicom.uids import TRANSFER_SYNTAXES
+from leadglass.errors import LeadglassError, VerificationFailed
+from leadglass.index.rows import InstanceRow
+from leadglass.model import Attributes, Operation, Principal
+
+if TYPE_CHECKING:
+    from leadglass.archive.archive import Archive
+    from leadglass.pack.reader import ObjectReader
+
+_WANTED = frozenset({tags.SOP_INSTANCE_UID})
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """The instances that a request names and its principal may see, in order of series and instance number."""
+
+    archive: "Archive"
+    instances: tuple[InstanceRow, ...]
+    accesses: dict[int, Access]
+
+    def open(self, instance: InstanceRow) -> "OpenInstance":
+        """The bytes of one instance as they were received. Raises VerificationFailed when a seal does not hold or
+        the sealed object is not the instance on record."""
+        reader = self.archive.open(instance)
+        layout = Layout.decode(reader.layout)
+        syntax = TRANSFER_SYNTAXES[instance.transfer_syntax]
+        header_end = reader.length if syntax.deflated else layout.header_length
+        scanner = DataSetScanner(syntax, self.archive.limits, wanted=_WANTED)
+        scanner.feed(reader.read(0, header_end))
+        found = scanner.finish().elements.get(tags.SOP_INSTANCE_UID)
+        if found is None or found.value.rstrip(b"\0 ").decode("ascii", "replace") != instance.uid:
+            raise VerificationFailed(
+                "A sealed object is not the instance that the index says.", "Run `leadglass fsck --deep`."
+            )
+        return OpenInstance(instance, reader)
+
+    def count(self, instance: InstanceRow) -> None:
+        self.archive.ledger.count(self.accesses[instance.study_id], instance.plain_length)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInstance:
+    row: InstanceRow
+    reader: "ObjectReader"
+
+    def chunks(self) -> Iterator[bytearray]:
+        return self.reader.chunks()
+
+
+def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) -> Retrieval:
+    """Locate what an identifier names; its begin events are durable when this returns.
+
+    Raises NotAuthorised, and IdentifierError when the unique key of the level is missing (PS3.4 C.4.3.1.3.1).
+    """
+    try:
+        authorise(principal, Operation.RETRIEVE)
+        keys = _unique_keys(request)
+    except LeadglassError as error:
+        record_refusal(archive.committer, principal, "retrieve", request.peer, error)
+        raise
+    rows = tuple(archive.index.locate(keys, scope_of(principal)))
+    accesses = {
+        row.study_id: Access.of(principal, row.study_id, row.study_uid, request.peer, request.person) for row in rows
+    }
+    archive.ledger.begin(list(accesses.values()))
+    return Retrieval(archive, rows, accesses)
+
+
+def _unique_keys(request: QueryRequest) -> Attributes:
+    level = level_of(request.identifier, request.root)
+    above = request.root[: request.root.index(level) + 1]
+    tags_above = [UNIQUE_KEYS[each] for each in above]
+    keys = {tag: request.identifier[tag] for tag in tags_above if request.identifier.get(tag)}
+    asked = keys.get(UNIQUE_KEYS[level])
+    if not isinstance(asked, str) or any(mark in asked for mark in "*?"):
+        raise IdentifierError(f"The unique key of level {level.value} is missing.")
+    return keys

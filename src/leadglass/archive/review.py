@@ -1,0 +1,119 @@
+"""Reconciliation: objects that are kept but not shown until a steward decides.
+
+Accepting shows an object; a version shown before under the same UID becomes superseded, and stays. Rejecting hides it
+for good. Neither changes or removes a stored byte.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from leadglass.archive.authorise import authorise
+from leadglass.archive.committer import Writing
+from leadglass.archive.incoming import Layout
+from leadglass.dicom.attributes import decode_elements
+from leadglass.dicom.reader import DataSetScanner
+from leadglass.dicom.uids import TRANSFER_SYNTAXES
+from leadglass.errors import NotFound, UsageError
+from leadglass.index.attributes import WANTED_TAGS, series_from, study_from
+from leadglass.index.rows import InstanceRow, InstanceState, ReviewRow
+from leadglass.model import AccessEvent, Operation, Outcome, Principal
+
+if TYPE_CHECKING:
+    from leadglass.archive.archive import Archive
+
+
+def reviews(archive: "Archive", principal: Principal, state: str = "open") -> Iterator[ReviewRow]:
+    authorise(principal, Operation.REVIEW)
+    return archive.index.reviews(state)
+
+
+def review(archive: "Archive", principal: Principal, review_id: int) -> ReviewRow:
+    """Raises NotFound."""
+    authorise(principal, Operation.REVIEW)
+    found = archive.index.review(review_id)
+    if found is None:
+        raise NotFound(f"There is no review {review_id}.", "See `leadglass review list`.")
+    return found
+
+
+def accept(archive: "Archive", principal: Principal, review_id: int) -> None:
+    """Show the object of an open review. Raises NotFound, UsageError when it is decided already."""
+    found = _open_review(archive, principal, review_id)
+    arrived = archive.index.instance(found.instance_id)
+    attributes = _read_attributes(archive, arrived)
+
+    def write(writing: Writing) -> None:
+        tx = writing.tx
+        target = _series_to_show_in(writing, arrived)
+        for other in tx.instances(arrived.uid):
+            if other.state is InstanceState.VISIBLE and other.site == arrived.site:
+                tx.set_state(other.id, InstanceState.SUPERSEDED)
+        if target != arrived.series_id:
+            tx.move_instance(arrived.id, target)
+        elif arrived.state is InstanceState.REVISION:
+            tx.update_study(arrived.study_id, study_from(attributes))
+            tx.update_series(target, series_from(attributes))
+        tx.set_state(arrived.id, InstanceState.VISIBLE)
+        _decide(writing, principal, found, "accepted")
+
+    archive.committer.run(write)
+
+
+def reject(archive: "Archive", principal: Principal, review_id: int) -> None:
+    """Keep the object hidden. Raises NotFound, UsageError when it is decided already."""
+    found = _open_review(archive, principal, review_id)
+
+    def write(writing: Writing) -> None:
+        arrived = writing.tx.instance(found.instance_id)
+        # Other pixels stay a conflict, so that a re-send of the same forgery is refused again.
+        if arrived.state is not InstanceState.CONFLICT:
+            writing.tx.set_state(arrived.id, InstanceState.REJECTED)
+        _decide(writing, principal, found, "rejected")
+
+    archive.committer.run(write)
+
+
+def _open_review(archive: "Archive", principal: Principal, review_id: int) -> ReviewRow:
+    found = review(archive, principal, review_id)
+    if found.state != "open":
+        raise UsageError(f"Review {review_id} is {found.state} already.")
+    return found
+
+
+def _series_to_show_in(writing: Writing, arrived: InstanceRow) -> int:
+    """An accepted object joins the study that owns its Study Instance UID, since answers show only one under it."""
+    tx = writing.tx
+    claimed = tx.study(arrived.study_id)
+    owner = tx.owner_study(claimed.uid)
+    if claimed.owner or owner is None:
+        return arrived.series_id
+    series = tx.series_row(arrived.series_id)
+    for row in tx.series(series.uid):
+        if row.study_id == owner.id:
+            return row.id
+    return tx.copy_series(arrived.series_id, owner.id)
+
+
+def _read_attributes(archive: "Archive", row: InstanceRow) -> dict[int, str]:
+    reader = archive.open(row)
+    syntax = TRANSFER_SYNTAXES[row.transfer_syntax]
+    end = reader.length if syntax.deflated else Layout.decode(reader.layout).header_length
+    scanner = DataSetScanner(syntax, archive.limits, wanted=WANTED_TAGS)
+    scanner.feed(reader.read(0, end))
+    scan = scanner.finish()
+    return decode_elements(scan.elements, scan.little_endian)
+
+
+def _decide(writing: Writing, principal: Principal, found: ReviewRow, decision: str) -> None:
+    writing.tx.decide_review(found.id, decision, principal.label)
+    writing.record(
+        AccessEvent(
+            action=f"review-{decision}",
+            outcome=Outcome.DONE,
+            principal=principal.label,
+            credential=principal.credential,
+            study=found.study_uid,
+            detail={"review": found.id, "instance": found.sop_instance_uid, "reason": found.reason},
+        ),
+        writing.tx.instance(found.instance_id).study_id,
+    )

@@ -1,0 +1,200 @@
+"""The store verb: sealed while it streams, inspected alongside, durable before it is acknowledged.
+
+Order of writes, each before the next (docs/formats/pack.md has every crash case): sealed bytes → fdatasync of the pack
+→ one SQL transaction with instance row and event → success. The pack is synced in the caller's thread, so that several
+associations sync at once while the committer commits.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from leadglass.archive.authorise import authorise
+from leadglass.archive.identity import Compare, Placed, Placement, place
+from leadglass.archive.incoming import Incoming, Layout, Relation, relate
+from leadglass.archive.refusals import record_refusal
+from leadglass.archive.studykeys import Claim, KeyedClaim
+from leadglass.dicom import tags
+from leadglass.dicom.attributes import decode_elements
+from leadglass.dicom.charset import parse_charsets
+from leadglass.dicom.compare import ContentDigest, content_digest
+from leadglass.dicom.reader import Scan
+from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, TransferSyntax
+from leadglass.errors import DataSetError, IdentityConflict, LeadglassError, NotAuthorised
+from leadglass.index.attributes import WANTED_SEQUENCES, WANTED_TAGS
+from leadglass.inspection.inspector import Inspector, VerdictKind
+from leadglass.model import Operation, Principal
+from leadglass.pack.writer import StoredObject
+
+if TYPE_CHECKING:
+    from leadglass.archive.archive import Archive
+
+CHECK_DISK_EVERY = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a sender says about an object before its data set arrives. `operation` is STORE or IMPORT."""
+
+    sop_class: str
+    sop_instance: str
+    transfer_syntax: str
+    peer: str = ""
+    operation: Operation = Operation.STORE
+    site: str = ""
+    issuer: str = ""
+
+
+class StoreSession:
+    """One object being received. Use as a context manager: leaving it without `finish` gives everything up."""
+
+    def __init__(self, archive: "Archive", principal: Principal, received: Received) -> None:
+        authorise(principal, received.operation)
+        _check_sop_class(principal, received.sop_class)
+        archive.disk.check()
+        self._archive = archive
+        self._principal = principal
+        self._received = received
+        self._syntax = _syntax(received.transfer_syntax)
+        self._inspector = Inspector(self._syntax, archive.limits, wanted=WANTED_TAGS, wanted_sequences=WANTED_SEQUENCES)
+        self._object = archive.packs.begin()
+        self._unchecked = 0
+        self._settled = False
+
+    def __enter__(self) -> "StoreSession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the object up unless it was finished."""
+        if not self._settled:
+            self._settled = True
+            self._object.abandon()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes of the data set, exactly as received. Raises DataSetError, OutOfResources."""
+        view = memoryview(data)
+        self._inspector.feed(view)
+        self._object.write(view)
+        self._unchecked += len(view)
+        if self._unchecked >= CHECK_DISK_EVERY:
+            self._unchecked = 0
+            self._archive.disk.check()
+
+    def finish(self) -> Placed:
+        """Make the object durable and place it in the index.
+
+        Raises DataSetError when it is not a whole data set or not the announced object, IdentityConflict when other
+        pixels are known under its UID (it is then kept for comparison), OutOfResources.
+        """
+        verdict = self._inspector.finish()
+        if verdict.kind is VerdictKind.REJECT:
+            raise DataSetError(f"The object was rejected: {', '.join(verdict.reasons)}.")
+        attributes = decode_elements(verdict.scan.elements, verdict.scan.little_endian)
+        self._check_announced(attributes)
+        claim = self._claim(attributes)
+        keyed = self._archive.keyring.acquire(claim)
+        try:
+            placed = self._place(verdict.scan, attributes, claim, keyed)
+        finally:
+            self._archive.keyring.release(claim)
+        if placed.placement is Placement.REFUSED:
+            raise IdentityConflict("Other pixels are stored under this SOP Instance UID.")
+        return placed
+
+    def _place(self, scan: Scan, attributes: dict[int, str], claim: Claim, keyed: KeyedClaim) -> Placed:
+        stored = self._object.finish(keyed.key, Layout.of(scan.header_length, scan.pixel_data).encode())
+        self._object.sync()
+        incoming = Incoming(
+            principal=self._principal,
+            peer=self._received.peer,
+            claim=claim,
+            keyed=keyed,
+            attributes=attributes,
+            request_attributes=_request_attributes(scan, attributes),
+            sop_class=self._received.sop_class,
+            syntax=self._syntax,
+            stored=stored,
+        )
+        try:
+            placed = self._decide(incoming)
+        except LeadglassError:
+            raise  # rolled back for certain: `close` gives the bytes up
+        except Exception:
+            # Whether it was committed is unknown; the next start decides by the row (docs/formats/pack.md).
+            self._settled = True
+            raise
+        self._settled = True
+        if placed.keeps_bytes:
+            self._object.release()
+        else:
+            self._object.abandon()
+        return placed
+
+    def _decide(self, incoming: Incoming) -> Placed:
+        relations: dict[int, Relation] = {}
+        salts = self._archive.salts
+        new: ContentDigest | None = None
+        while True:
+            answer = self._archive.committer.run(partial(place, incoming=incoming, relations=relations, salts=salts))
+            if isinstance(answer, Placed):
+                return answer
+            new = new or self._digest(incoming.stored, incoming)
+            relations |= self._relations(answer, incoming, new)
+
+    def _relations(self, question: Compare, incoming: Incoming, new: ContentDigest) -> dict[int, Relation]:
+        relations = {}
+        for row in question.versions:
+            syntax = _syntax(row.transfer_syntax)
+            kept = content_digest(self._archive.open(row).chunks(), syntax, self._archive.limits)
+            relations[row.id] = relate(kept, syntax, new, incoming.syntax)
+        return relations
+
+    def _digest(self, stored: StoredObject, incoming: Incoming) -> ContentDigest:
+        reader = self._archive.open_stored(stored, incoming.keyed.key)
+        return content_digest(reader.chunks(), self._syntax, self._archive.limits)
+
+    def _check_announced(self, attributes: dict[int, str]) -> None:
+        if attributes.get(tags.SOP_INSTANCE_UID) != self._received.sop_instance:
+            raise DataSetError("The data set's SOP Instance UID is not the one announced.")
+        if attributes.get(tags.SOP_CLASS_UID) != self._received.sop_class:
+            raise _SopClassMismatchError("The data set's SOP Class UID is not the one announced.")
+
+    def _claim(self, attributes: dict[int, str]) -> Claim:
+        """Patient = (PatientID, Issuer); an issuer that is not in the object comes from the device or the import."""
+        patient_id = attributes.get(tags.PATIENT_ID, "")
+        issuer = attributes.get(tags.ISSUER_OF_PATIENT_ID, "") or self._received.issuer or self._principal.issuer
+        return Claim(
+            study=attributes[tags.STUDY_INSTANCE_UID],
+            patient_id=patient_id,
+            issuer=issuer if patient_id else "",
+            site=self._received.site or self._principal.site,
+        )
+
+
+class _SopClassMismatchError(DataSetError):
+    dimse_status = 0xA900  # Data set does not match SOP Class, PS3.4 B.2.3
+
+
+def record_refused_store(archive: "Archive", principal: Principal, received: Received, error: LeadglassError) -> None:
+    record_refusal(archive.committer, principal, "store", received.peer, error, {"instance": received.sop_instance})
+
+
+def _check_sop_class(principal: Principal, sop_class: str) -> None:
+    if sop_class not in STORAGE_SOP_CLASSES and sop_class not in principal.private_sop_classes:
+        raise NotAuthorised("This SOP class is not a storage class that the sender is enrolled for.")
+
+
+def _syntax(uid: str) -> TransferSyntax:
+    syntax = TRANSFER_SYNTAXES.get(uid)
+    if syntax is None:
+        raise DataSetError("The transfer syntax is not one that the archive keeps.")
+    return syntax
+
+
+def _request_attributes(scan: Scan, attributes: dict[int, str]) -> tuple[dict[int, str], ...]:
+    items = scan.sequences.get(tags.REQUEST_ATTRIBUTES_SEQUENCE, ())
+    charsets = parse_charsets(attributes.get(tags.SPECIFIC_CHARACTER_SET, ""))
+    return tuple(decode_elements(item, scan.little_endian, charsets) for item in items)

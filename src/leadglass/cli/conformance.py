@@ -1,0 +1,222 @@
+"""The DICOM conformance statement (PS3.2), written from the tables that the code uses, so that it cannot drift.
+
+`make docs` writes it to docs/conformance-statement.md; a test compares the two.
+"""
+
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from leadglass import __version__
+from leadglass.archive.admission import Refusal
+from leadglass.archive.authorise import RIGHTS
+from leadglass.config import ArchiveTable
+from leadglass.dicom import uids
+from leadglass.dicom.dictionary import keyword_of
+from leadglass.index.answers import supported
+from leadglass.model import AssociationLimits, DataSetLimits, Level, Operation
+from leadglass.server.dimse.acceptance import MESSAGE_SYNTAXES, OPERATIONS, ROOTS
+from leadglass.server.dimse.session import REJECTIONS, DoorConfig
+
+NAMES = {
+    uids.VERIFICATION: "Verification",
+    uids.PATIENT_ROOT_FIND: "Patient Root Query/Retrieve Information Model – FIND",
+    uids.STUDY_ROOT_FIND: "Study Root Query/Retrieve Information Model – FIND",
+    uids.PATIENT_ROOT_GET: "Patient Root Query/Retrieve Information Model – GET",
+    uids.STUDY_ROOT_GET: "Study Root Query/Retrieve Information Model – GET",
+}
+
+STATUSES = (
+    (
+        "C-STORE",
+        "0000",
+        "Success",
+        "durable: bytes, index row and event are on the disk; also for the same again",
+    ),
+    ("C-STORE", "0110", "Processing failure", "a sealed object that should be compared cannot be opened"),
+    ("C-STORE", "0124", "Refused: not authorised", "the device's roles or enrolment do not allow it"),
+    ("C-STORE", "A700", "Refused: out of resources", "less disk is free than the reserve"),
+    ("C-STORE", "A900", "Data set does not match SOP Class", "the data set has another SOP Class UID than announced"),
+    ("C-STORE", "C000", "Cannot understand", "not a whole data set after PS3.5, beyond a bound, or without its UIDs"),
+    ("C-STORE", "C311", "Refused: other pixels", "other pixels are stored under this SOP Instance UID"),
+    ("C-FIND", "FF00", "Pending", "all keys were supported"),
+    ("C-FIND", "FF01", "Pending", "some optional keys were not supported"),
+    ("C-FIND", "0000", "Success", "all matches were sent"),
+    ("C-FIND", "A700", "Refused: out of resources", "more matches than allowed; those sent are not all"),
+    ("C-FIND", "A900", "Identifier does not match SOP Class", "the level is missing or not of this model"),
+    ("C-FIND", "C000", "Unable to process", "the identifier is not a data set"),
+    ("C-FIND", "FE00", "Cancel", "after C-CANCEL"),
+    ("C-GET", "FF00", "Pending", "sub-operations continue"),
+    ("C-GET", "0000", "Success", "all sub-operations succeeded"),
+    ("C-GET", "B000", "Warning", "some sub-operations failed; their UIDs are listed"),
+    ("C-GET", "A702", "Unable to perform sub-operations", "every sub-operation failed; their UIDs are listed"),
+    ("C-GET", "A900", "Identifier does not match SOP Class", "the level or its unique key is missing"),
+    ("C-GET", "FE00", "Cancel", "after C-CANCEL"),
+)
+
+
+def statement() -> str:
+    """The whole document in Markdown."""
+    return "\n".join((*_overview(), *_networking(), *_negotiation(), *_services(), *_security(), *_tables())) + "\n"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def _prose(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, 130))
+
+
+def _overview() -> Iterator[str]:
+    yield "# DICOM conformance statement"
+    yield ""
+    yield f"Leadglass {__version__}. Written by `make docs` from the program's own tables; layout after PS3.2."
+    yield ""
+    yield "## 1 Overview"
+    yield ""
+    yield _prose(
+        "Leadglass is an archive: it stores composite objects, answers queries and hands objects out, over TLS only."
+    )
+    yield ""
+    services = ((NAMES[uid], "no", "yes") for uid in OPERATIONS)
+    yield from _table(
+        ("service class", "SCU", "SCP"), (*services, ("Storage (all classes of section 6)", "yes", "yes"))
+    )
+    yield _prose(
+        "Storage as SCU happens in C-GET sub-operations only. A connection without TLS and an enrolled client "
+        "certificate is not answered; there is no setting that changes this."
+    )
+    yield ""
+
+
+def _networking() -> Iterator[str]:
+    config, limits = DoorConfig(), AssociationLimits()
+    yield "## 2 Application entity"
+    yield ""
+    yield _prose("One application entity, `" + config.ae_title + "` unless configured.")
+    yield ""
+    rows = (
+        ("application context", uids.APPLICATION_CONTEXT),
+        ("implementation class UID", uids.IMPLEMENTATION_CLASS_UID),
+        ("implementation version name", uids.IMPLEMENTATION_VERSION_NAME),
+        ("maximum PDU length received", str(limits.max_pdu)),
+        ("associations at once", f"{config.associations}, of one device {config.associations_per_device}"),
+        ("connections not yet authenticated", str(config.strangers)),
+        ("presentation contexts proposed", f"at most {limits.presentation_contexts}"),
+        ("asynchronous operations", "not supported: one at a time"),
+        ("ARTIM, handshake included", f"{config.artim_seconds:.0f} s"),
+        ("time for one PDU", f"{config.idle_seconds:.0f} s to receive, {config.send_seconds:.0f} s to send"),
+    )
+    yield from _table(("parameter", "value"), rows)
+
+
+def _negotiation() -> Iterator[str]:
+    yield "## 3 Association negotiation"
+    yield ""
+    yield _prose(
+        "The device is the one whose key the client certificate proves. A request is rejected for the first "
+        "reason that holds:"
+    )
+    yield ""
+    rows = ((refusal.value, *map(str, REJECTIONS[refusal])) for refusal in Refusal if refusal in REJECTIONS)
+    yield from _table(("because", "result", "source", "reason"), rows)
+    yield _prose(
+        "Of the transfer syntaxes of a context the requestor's first acceptable one is taken. A SOP class that is "
+        "supported but not allowed to the device is answered with user-rejection."
+    )
+    yield ""
+    yield _prose(
+        "Role selection: the requestor may be SCP of storage classes when it may retrieve. Extended negotiation "
+        "of FIND and GET: relational queries yes, combined date-time matching (FIND) yes, fuzzy semantic matching "
+        "no, time zone adjustment no. Of storage: level 2 (full), no coercion of elements. User Identity is "
+        "recorded (types 1 and 2) and proves nothing."
+    )
+    yield ""
+
+
+def _services() -> Iterator[str]:
+    yield "## 4 Services"
+    yield ""
+    syntaxes = ", ".join(uids.TRANSFER_SYNTAXES[uid].name for uid in MESSAGE_SYNTAXES)
+    rows = (
+        (NAMES[uid], uid, operation.value, ", ".join(level.value for level in ROOTS.get(uid, ())))
+        for uid, operation in OPERATIONS.items()
+    )
+    yield f"Verification and Query/Retrieve in {syntaxes}:"
+    yield ""
+    yield from _table(("SOP class", "UID", "operation", "levels"), rows)
+    yield _prose(
+        "The data set of a stored object is kept byte for byte and sent in the transfer syntax in which it came. "
+        "One that the requestor did not accept is a failed sub-operation. Person names and descriptions match "
+        "without regard to case and accents. Answers come in ASCII, else in the character set of the query, else "
+        "in ISO_IR 192."
+    )
+    yield ""
+    yield _prose("Keys that are matched and returned; those of upper levels also at lower ones:")
+    yield ""
+    above: frozenset[int] = frozenset()
+    keyed = []
+    for level in Level:
+        keys = supported(level)
+        keyed.append((level.value, ", ".join(sorted(keyword_of(tag) for tag in keys - above))))
+        above = keys
+    yield from _table(("level", "keys"), keyed)
+    yield from _table(("service", "status", "meaning", "when"), STATUSES)
+
+
+def _security() -> Iterator[str]:
+    yield "## 5 Security"
+    yield ""
+    yield _prose(
+        "Secure transport: the Non-Downgrading BCP 195 TLS profile (PS3.15 B.12), TLS 1.2 and 1.3, mutual "
+        "authentication; server certificates with P-256 and RSA-3072 keys side by side. Before anything is stored "
+        "the data set is parsed within these bounds (PS3.10 7.5); preambles and group 2 of imported files are not "
+        "kept."
+    )
+    yield ""
+    limits, archive = DataSetLimits(), ArchiveTable()
+    rows = (
+        ("nesting of sequences", str(limits.depth)),
+        ("elements in a data set", str(limits.elements)),
+        ("bytes of a data set", str(limits.total_bytes)),
+        ("inflated bytes", f"{limits.inflated_bytes}, ratio {limits.inflate_ratio}"),
+        ("answers to one query", str(archive.max_answers)),
+        ("free disk below which stores are refused", f"{archive.reserve_mib} MiB"),
+    )
+    yield from _table(("bound", "value"), rows)
+    operations = [operation for operation in Operation if any(operation in rights for rights in RIGHTS.values())]
+    roles = (
+        (role.value, *("yes" if operation in rights else "" for operation in operations))
+        for role, rights in RIGHTS.items()
+    )
+    yield from _table(("role", *(operation.value for operation in operations)), roles)
+
+
+def _tables() -> Iterator[str]:
+    yield "## 6 Storage SOP classes and transfer syntaxes"
+    yield ""
+    yield _prose(
+        "Every storage SOP class in every transfer syntax below; private classes when a device is enrolled for them."
+    )
+    yield ""
+    yield from _table(
+        ("transfer syntax", "UID"),
+        (
+            (syntax.name + (" (retired)" if syntax.retired else ""), uid)
+            for uid, syntax in uids.TRANSFER_SYNTAXES.items()
+        ),
+    )
+    yield from _table(("storage SOP class", "UID"), ((name, uid) for uid, name in uids.STORAGE_SOP_CLASSES.items()))
+
+
+def main() -> None:
+    sys.stdout.write(statement())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""`leadglass`: the commands, and what an error turns into (a line on standard error and an exit code)."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from leadglass import __version__
+from leadglass.cli import device, fsck, importing, init, review, serve
+from leadglass.cli.process import harden
+from leadglass.errors import LeadglassError
+
+app = typer.Typer(
+    name="leadglass",
+    help="A picture archive that is closed by default.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("init")(init.init)
+app.command("serve")(serve.serve)
+app.command("import")(importing.import_)
+app.command("fsck")(fsck.fsck)
+app.add_typer(device.app, name="device")
+app.add_typer(review.app, name="review")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"leadglass {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """A picture archive that is closed by default."""
+
+
+def main() -> None:
+    harden()
+    try:
+        app()
+    except LeadglassError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+
+
+def complain(error: LeadglassError) -> None:
+    """What happened, and what to do next. Text that came from a peer is escaped: it could carry markup."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]leadglass:[/] {escape(error.message)}")
+    if error.remedy:
+        console.print(f"  {escape(error.remedy)}")

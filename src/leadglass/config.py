@@ -1,0 +1,71 @@
+"""TOML and environment → one small frozen config for each room.
+
+The file has a table for each: `[archive]` and `[dimse]`. `LEADGLASS_CONFIG` names it unless `--config` does.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from leadglass.archive.archive import DEFAULT_MAX_ANSWERS, ArchiveConfig
+from leadglass.archive.disk import DEFAULT_RESERVE
+from leadglass.errors import UsageError
+from leadglass.server.dimse.session import DoorConfig
+
+_Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ArchiveTable(_Table):
+    reserve_mib: Annotated[int, Field(ge=64)] = DEFAULT_RESERVE // 1024**2
+    max_answers: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_MAX_ANSWERS
+
+    def config(self) -> ArchiveConfig:
+        return ArchiveConfig(reserve_bytes=self.reserve_mib * 1024**2, max_answers=self.max_answers)
+
+
+class DimseTable(_Table):
+    ae_title: Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")] = "LEADGLASS"
+    artim_seconds: _Seconds = 20.0
+    idle_seconds: _Seconds = 120.0
+    send_seconds: _Seconds = 120.0
+    drain_seconds: _Seconds = 10.0
+    associations: Annotated[int, Field(ge=1, le=10_000)] = 512
+    associations_per_device: Annotated[int, Field(ge=1, le=10_000)] = 256
+    strangers: Annotated[int, Field(ge=1, le=10_000)] = 256
+
+    def config(self) -> DoorConfig:
+        return DoorConfig(**self.model_dump())
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="LEADGLASS_", env_nested_delimiter="__", frozen=True, extra="ignore")
+
+    archive: ArchiveTable = ArchiveTable()
+    dimse: DimseTable = DimseTable()
+
+
+def load(path: Path | None) -> Settings:
+    """Raises UsageError that names the setting, never its value."""
+    tables: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tables = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}.", "Give the right --config.") from None
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{path} is not TOML: {error}.") from None
+    unknown = sorted(set(tables) - set(Settings.model_fields))
+    if unknown:
+        raise UsageError(f"{path} has unknown tables: {', '.join(unknown)}.")
+    try:
+        return Settings(**tables)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise UsageError(f"The configuration is not right: {wrong}.") from None

@@ -1,0 +1,214 @@
+"""The control socket: command-line verbs reach the one process that has the archive open.
+
+Owner-only (0600 in a 0700 directory, and the kernel's word on who is calling, SO_PEERCRED). One request is one line of
+JSON with the files it names as descriptors; the answer is lines of `progress`, then one `result` or `error`. The
+command line runs the very same table of verbs when no `serve` is running.
+"""
+
+import json
+import os
+import pwd
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from leadglass import errors
+from leadglass.archive.archive import Archive
+from leadglass.errors import LeadglassError, NotAvailable, UsageError
+from leadglass.model import Principal
+from leadglass.server.verbs import VERBS, Call
+
+log = structlog.get_logger("control")
+MAX_REQUEST = 1024 * 1024
+MAX_FILES = 64
+_ERRORS: dict[str, type[LeadglassError]] = {
+    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, LeadglassError)
+}
+
+
+def local_principal(uid: int) -> Principal:
+    """The operating-system user who calls. No anonymous: a user id without a name goes by its number."""
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = str(uid)
+    return Principal(kind="local", name=name, roles=frozenset(), credential=f"uid:{uid}")
+
+
+class ControlDoor:
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._path = archive.directory.control
+        self._socket = _bind(self._path)
+        self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._socket.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                caller, _ = self._socket.accept()
+            except OSError:
+                return  # closed
+            threading.Thread(target=self._serve, args=(caller,), name="control-call", daemon=True).start()
+
+    def _serve(self, caller: socket.socket) -> None:
+        with caller:
+            uid = _peer_uid(caller)
+            if uid not in (os.getuid(), 0):
+                return
+            try:
+                self._answer_all(caller, local_principal(uid))
+            except (OSError, ValueError) as error:
+                log.warning("control call ended", kind=type(error).__name__)
+
+    def _answer_all(self, caller: socket.socket, principal: Principal) -> None:
+        for request, files in _requests(caller):
+            try:
+                answer = _answer(self._archive, principal, request, files, lambda *done: _send(caller, progress=done))
+            finally:
+                for descriptor in files:
+                    os.close(descriptor)
+            _send(caller, **answer)
+
+
+def _answer(
+    archive: Archive,
+    principal: Principal,
+    request: dict[str, Any],
+    files: Sequence[int],
+    progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    try:
+        return {"result": run_verb(archive, principal, request["verb"], request["params"], files, progress)}
+    except LeadglassError as error:
+        return {"error": _nearest(error), "message": error.message, "remedy": error.remedy}
+
+
+def run_verb(
+    archive: Archive,
+    principal: Principal,
+    verb: str,
+    params: dict[str, Any],
+    files: Sequence[int],
+    progress: Callable[[int, int], None],
+) -> Any:
+    """Run a verb of the table. Raises whatever the verb raises, UsageError for one that is unknown."""
+    function = VERBS.get(verb)
+    if function is None:
+        raise UsageError(f"The running archive knows no verb {verb!r}.", "Use the command line of its version.")
+    return function(Call(archive, principal, params, tuple(files), progress))
+
+
+class ControlClient:
+    """A connection to a running `serve`. Raises NotAvailable from `connect` when none is running."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._lines = connection.makefile("rb")
+
+    @classmethod
+    def connect(cls, directory: Path) -> "ControlClient":
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with _short_path(directory / "control.sock") as path:
+                connection.connect(path)
+        except OSError:
+            connection.close()
+            raise NotAvailable("The archive is not being served.") from None
+        return cls(connection)
+
+    def call(
+        self, verb: str, params: dict[str, Any], files: Sequence[int], progress: Callable[[int, int], None]
+    ) -> Any:
+        request = json.dumps({"verb": verb, "params": params, "files": len(files)}).encode() + b"\n"
+        if files:
+            sent = socket.send_fds(self._socket, [request], list(files))
+            self._socket.sendall(request[sent:])
+        else:
+            self._socket.sendall(request)
+        for line in self._lines:
+            answer = json.loads(line)
+            if "progress" in answer:
+                progress(*answer["progress"])
+            elif "error" in answer:
+                raise _ERRORS[answer["error"]](answer["message"], remedy=answer["remedy"])
+            else:
+                return answer["result"]
+        raise NotAvailable("The archive stopped while it was answering.", "See its log, and try again.")
+
+    def close(self) -> None:
+        self._lines.close()
+        self._socket.close()
+
+
+def _nearest(error: LeadglassError) -> str:
+    """The name of the error's class in the tree: rooms refine classes, and a client knows those of the tree only."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
+
+
+def _requests(caller: socket.socket) -> Iterator[tuple[dict[str, Any], list[int]]]:
+    pending = b""
+    files: list[int] = []
+    while True:
+        while b"\n" not in pending:
+            if len(pending) > MAX_REQUEST:
+                raise ValueError("a request is too long")
+            data, received, _, _ = socket.recv_fds(caller, 65_536, MAX_FILES)
+            files += received
+            if not data:
+                for descriptor in files:
+                    os.close(descriptor)
+                return
+            pending += data
+        line, _, pending = pending.partition(b"\n")
+        request = json.loads(line)
+        taken, files = files[: request["files"]], files[request["files"] :]
+        yield request, taken
+
+
+def _send(caller: socket.socket, **answer: Any) -> None:
+    caller.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _peer_uid(caller: socket.socket) -> int:
+    credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
+
+
+def _bind(path: Path) -> socket.socket:
+    # The data directory is locked by us, so a socket that is there is left over from a process that died.
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with _short_path(path) as short:
+        listening.bind(short)
+    path.chmod(0o600)
+    listening.listen(64)
+    return listening
+
+
+class _short_path:  # noqa: N801 - reads as the context manager that it is
+    """A name of a socket that fits the 108 bytes of sun_path, however deep its directory lies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._directory = -1
+
+    def __enter__(self) -> str:
+        self._directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._directory}/{self._path.name}"
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._directory)

@@ -1,0 +1,142 @@
+"""C-GET as SCP, and C-STORE as SCU on the same association (PS3.4 C.4.3, C.5.3; PS3.7 9.1.3).
+
+Objects go out as they are stored, on a context agreed for their SOP class and transfer syntax with the requestor as
+SCP. One without such a context is a failed sub-operation, listed by its UID.
+"""
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from leadglass.archive.query import QueryRequest
+from leadglass.archive.retrieve import OpenInstance, Retrieval, retrieve
+from leadglass.dicom import tags
+from leadglass.dicom.attributes import encode_attributes
+from leadglass.dimse.events import CommandReceived
+from leadglass.dimse.message import CGetRq, CGetRsp, CStoreRq, CStoreRsp
+from leadglass.dimse.status import (
+    CANCEL,
+    PENDING,
+    SUBOPERATIONS_WARNING,
+    SUCCESS,
+    UNABLE_TO_PERFORM_SUBOPERATIONS,
+    is_warning,
+)
+from leadglass.errors import LeadglassError
+from leadglass.server.dimse.acceptance import ROOTS
+from leadglass.server.dimse.exchange import Desk, IdentifierReader, is_cancel
+
+log = structlog.get_logger("dimse.get")
+_LAST_MESSAGE_ID = 0xFFFF
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sub-operations so far (PS3.7 C.4.3.2)."""
+
+    remaining: int
+    completed: int = 0
+    warning: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def response(self, request: CGetRq, status: int) -> CGetRsp:
+        # Remaining is present only while more may come (PS3.7 9.1.3.1.6).
+        remaining = self.remaining if status in (PENDING, CANCEL) else None
+        return CGetRsp(
+            request.message_id,
+            status,
+            request.sop_class,
+            remaining=remaining,
+            completed=self.completed,
+            failed=len(self.failed),
+            warning=self.warning,
+        )
+
+    def status(self) -> int:
+        if not self.failed and not self.warning:
+            return SUCCESS
+        nothing_arrived = not self.completed and not self.warning
+        return UNABLE_TO_PERFORM_SUBOPERATIONS if nothing_arrived else SUBOPERATIONS_WARNING
+
+
+class GetExchange:
+    def __init__(self, desk: Desk, context_id: int, request: CGetRq) -> None:
+        self._desk = desk
+        self._context_id = context_id
+        self._request = request
+        self._identifier = IdentifierReader(desk, context_id)
+
+    def take(self, data: memoryview, last: bool) -> bool:
+        self._identifier.add(data)
+        if last:
+            self._desk.send(self._answered())
+        return last
+
+    def give_up(self) -> None:
+        """Nothing is held before the identifier is complete."""
+
+    def _answered(self) -> bytes:
+        desk, request = self._desk, self._request
+        root = ROOTS[desk.association.contexts[self._context_id].abstract_syntax]
+        try:
+            asked = QueryRequest(root, self._identifier.attributes(), peer=desk.connection.peer)
+            retrieval = retrieve(desk.archive, desk.principal, asked)
+        except LeadglassError as error:
+            refusal = CGetRsp(request.message_id, error.dimse_status, request.sop_class)
+            return desk.association.reply(self._context_id, refusal)
+        tally = Tally(len(retrieval.instances))
+        cancelled = self._send_all(retrieval, tally)
+        final = tally.response(request, CANCEL if cancelled else tally.status())
+        return desk.association.reply(self._context_id, final, self._failed_list(tally))
+
+    def _failed_list(self, tally: Tally) -> bytes | None:
+        """Failed SOP Instance UID List, PS3.4 C.4.3.1.4.2."""
+        if not tally.failed:
+            return None
+        listed = {tags.FAILED_SOP_INSTANCE_UID_LIST: "\\".join(tally.failed)}
+        return encode_attributes(listed, self._desk.syntax(self._context_id), ())
+
+    def _send_all(self, retrieval: Retrieval, tally: Tally) -> bool:
+        """Send every instance; True when the peer cancelled."""
+        pending = b""
+        for number, row in enumerate(retrieval.instances):
+            context_id = self._desk.acceptance.retrieve_contexts.get((row.sop_class, row.transfer_syntax))
+            tally.remaining -= 1
+            try:
+                opened = retrieval.open(row) if context_id is not None else None
+            except LeadglassError as error:
+                log.error("an instance could not be opened", instance=row.id, error=error.message)
+                opened = None
+            if context_id is None or opened is None:
+                tally.failed.append(row.uid)
+                continue
+            status, cancelled = self._store(context_id, opened, 1 + number % _LAST_MESSAGE_ID, pending)
+            self._count(tally, row.uid, status)
+            retrieval.count(row)
+            if cancelled or self._desk.cancelled(self._request.message_id):
+                return True
+            # Sent in one write with the next command, so that it costs no round trip.
+            pending = self._desk.association.reply(self._context_id, tally.response(self._request, PENDING))
+        return False
+
+    def _count(self, tally: Tally, uid: str, status: int) -> None:
+        if status == SUCCESS:
+            tally.completed += 1
+        elif is_warning(status):
+            tally.warning += 1
+        else:
+            tally.failed.append(uid)
+
+    def _store(self, context_id: int, opened: OpenInstance, message_id: int, before: bytes) -> tuple[int, bool]:
+        """One C-STORE sub-operation: its status, and whether a C-CANCEL came meanwhile."""
+        desk = self._desk
+        command = CStoreRq(message_id, opened.row.sop_class, opened.row.uid)
+        desk.send(before + desk.association.command(context_id, command, True))
+        for pdu in desk.association.data(context_id, opened.chunks()):
+            desk.send(pdu)
+        cancelled = False
+        while True:
+            for event in desk.read():
+                if isinstance(event, CommandReceived) and isinstance(event.message, CStoreRsp):
+                    return event.message.status, cancelled
+                cancelled |= is_cancel(event, self._request.message_id)

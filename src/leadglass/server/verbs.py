@@ -1,0 +1,143 @@
+"""The verbs that the command line may ask for, by name: JSON in, JSON out, each one call into the archive."""
+
+import dataclasses
+import json
+import os
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from leadglass.archive import review as reviewing
+from leadglass.archive.archive import Archive
+from leadglass.archive.authorise import authorise
+from leadglass.archive.devices import Credential
+from leadglass.archive.diagnosis import device_events, diagnose
+from leadglass.archive.fsck import fsck
+from leadglass.archive.importing import import_file
+from leadglass.crypto.certificates import parse_certificate
+from leadglass.index.rows import DeviceRow, NewDevice
+from leadglass.model import Operation, Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: who, with what parameters and open files (descriptors that stay the caller's)."""
+
+    archive: Archive
+    principal: Principal
+    params: dict[str, Any]
+    files: tuple[int, ...]
+    progress: Callable[[int, int], None]
+
+
+def _device_add(call: Call) -> None:
+    params = call.params
+    device = NewDevice(
+        name=params["name"],
+        site=params["site"],
+        roles=tuple(params["roles"]),
+        aets=tuple(params["aets"]),
+        issuer=params["issuer"],
+        person=params["person"],
+        may_revise=params["may_revise"],
+        private_sop_classes=tuple(params["private_sop_classes"]),
+        destination=params["destination"],
+    )
+    call.archive.registry.add(call.principal, device, _credential(params))
+
+
+def _device_renew(call: Call) -> None:
+    call.archive.registry.renew(call.principal, call.params["name"], _credential(call.params))
+
+
+def _device_disable(call: Call) -> None:
+    call.archive.registry.disable(call.principal, call.params["name"])
+
+
+def _device_list(call: Call) -> list[dict[str, Any]]:
+    authorise(call.principal, Operation.ADMINISTER)
+    return [_shown(device) for device in call.archive.registry.book.devices.values()]
+
+
+def _device_show(call: Call) -> dict[str, Any]:
+    authorise(call.principal, Operation.ADMINISTER)
+    return _shown(call.archive.registry.device(call.params["name"]))
+
+
+def _device_log(call: Call) -> list[dict[str, Any]]:
+    return device_events(call.archive, call.principal, call.params["name"], call.params["limit"])
+
+
+def _device_test(call: Call) -> dict[str, Any]:
+    return dataclasses.asdict(diagnose(call.archive, call.principal, call.params["name"]))
+
+
+def _import(call: Call) -> list[dict[str, Any]]:
+    results = []
+    for descriptor in call.files:
+        with os.fdopen(os.dup(descriptor), "rb", buffering=0) as file:
+            imported = import_file(
+                call.archive, call.principal, file, issuer=call.params["issuer"], site=call.params["site"]
+            )
+        results.append(dataclasses.asdict(imported))
+    return results
+
+
+def _fsck(call: Call) -> dict[str, Any]:
+    return dataclasses.asdict(fsck(call.archive, call.principal, deep=call.params["deep"], progress=call.progress))
+
+
+def _review_list(call: Call) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(row) for row in reviewing.reviews(call.archive, call.principal, call.params["state"])]
+
+
+def _review_show(call: Call) -> dict[str, Any]:
+    return dataclasses.asdict(reviewing.review(call.archive, call.principal, call.params["id"]))
+
+
+def _review_accept(call: Call) -> None:
+    reviewing.accept(call.archive, call.principal, call.params["id"])
+
+
+def _review_reject(call: Call) -> None:
+    reviewing.reject(call.archive, call.principal, call.params["id"])
+
+
+VERBS: dict[str, Callable[[Call], Any]] = {
+    "device-add": _device_add,
+    "device-renew": _device_renew,
+    "device-disable": _device_disable,
+    "device-list": _device_list,
+    "device-show": _device_show,
+    "device-log": _device_log,
+    "device-test": _device_test,
+    "import": _import,
+    "fsck": _fsck,
+    "review-list": _review_list,
+    "review-show": _review_show,
+    "review-accept": _review_accept,
+    "review-reject": _review_reject,
+}
+
+
+def _credential(params: dict[str, Any]) -> Credential:
+    certificate = parse_certificate(b64decode(params["certificate"]))
+    anchor = parse_certificate(b64decode(params["anchor"])).der if params["anchor"] else None
+    return Credential(certificate, anchor)
+
+
+def _shown(device: DeviceRow) -> dict[str, Any]:
+    """A device without its certificates' bytes."""
+    shown = {field.name: getattr(device, field.name) for field in dataclasses.fields(device) if field.name != "keys"}
+    shown["keys"] = [
+        {
+            "fingerprint": key.fingerprint,
+            "not_before": key.not_before,
+            "not_after": key.not_after,
+            "retired_at": key.retired_at,
+            "pinned": key.anchor is not None,
+        }
+        for key in device.keys
+    ]
+    return json.loads(json.dumps(shown, default=sorted))  # type: ignore[no-any-return]

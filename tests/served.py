@@ -1,0 +1,107 @@
+"""A real archive in a real process, driven by its command line as a user would."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+CLI = (sys.executable, "-m", "leadglass.cli")
+TIMEOUT = 60
+
+
+def peer_program(name: str) -> str:
+    """The path of a peer program. Skips where it is absent, but never in CI."""
+    found = shutil.which(name)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is not installed, and CI installs it")
+        pytest.skip(f"needs the program {name}")
+    return found
+
+
+class Served:
+    """An archive below `folder`; a context manager that serves it on loopback. `port` is that of DICOM over TLS."""
+
+    def __init__(self, folder: Path, *, settings: str = "", environment: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.keys = folder / "keys"
+        self.devices = folder / "devices"
+        self.log = folder / "serve.log"
+        self.port = 0
+        self.process: subprocess.Popen[str] | None = None
+        self._settings = folder / "leadglass.toml"
+        self._settings.write_text(settings)
+        self._environment = {**os.environ, **(environment or {})}
+
+    def init(self) -> Self:
+        self.run("init")
+        return self
+
+    def run(self, *words: str, status: int = 0, stdin: str = "") -> str:
+        """Run a command; returns standard output and checks the exit code."""
+        places = ("--data", str(self.data), "--keys", str(self.keys))
+        done = subprocess.run(
+            [*CLI, *words, *places],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            input=stdin,
+            env=self._environment,
+        )
+        assert done.returncode == status, f"{words} → {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + (done.stderr if status else "")
+
+    def enrol(self, name: str, *roles: str, aet: str = "", options: Sequence[str] = ()) -> None:
+        given = [word for role in roles for word in ("--role", role)]
+        self.run("device", "add", name, "--aet", aet or name.upper(), *given, "--out", str(self.devices), *options)
+
+    def start(self, *prefix: str) -> Self:
+        with self.log.open("a") as log:
+            command = [*prefix, *CLI, "serve", "--dimse-port", "0", "--config", str(self._settings)]
+            places = ["--data", str(self.data), "--keys", str(self.keys)]
+            self.process = subprocess.Popen(
+                [*command, *places], stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        ready = re.fullmatch(r"ready dimse-tls=127\.0\.0\.1:(\d+) https=-\n", line)
+        assert ready, f"not ready: {line!r}\n{self.log.read_text()}"
+        self.port = int(ready[1])
+        return self
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            assert self.process.wait(TIMEOUT) == 0, self.log.read_text()
+            self.process = None
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(TIMEOUT)
+            self.process = None
+
+    def __enter__(self) -> Self:
+        return self if self.process is not None else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+    def tls_arguments(self, name: str) -> list[str]:
+        """dcmtk's options for a device's key, certificate and CA."""
+        key, certificate = self.devices / f"{name}.key", self.devices / f"{name}.crt"
+        return ["+tls", str(key), str(certificate), "+cf", str(self.devices / "ca.crt")]
