@@ -1,0 +1,212 @@
+"""The open index: one writer, many readers (docs/formats/index.md)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from leadglass.index import answers, chain, find, locate, lookup, registry, review
+from leadglass.index.connection import create_file, engine
+from leadglass.index.migration import upgrade
+from leadglass.index.rows import (
+    Counts,
+    DeviceRow,
+    EventRow,
+    InstanceRow,
+    ReviewRow,
+    SeriesRow,
+    StudyRow,
+    WriterRow,
+)
+from leadglass.index.terms import Terms
+from leadglass.index.transaction import Transaction
+from leadglass.model import Attributes, Level, Scope
+
+T = TypeVar("T")
+
+
+class Index:
+    """Reading is for any thread; `begin` is for one thread at a time. An iterator that a method returns holds a
+    reader's connection and snapshot until it ends or is closed."""
+
+    def __init__(self, writer: Engine, readers: Engine) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._pooled = writer.raw_connection()
+        connection: Any = self._pooled.driver_connection
+        self._connection = connection
+        self._terms = Terms()
+        self.archive_id = bytes(connection.execute("SELECT archive_id FROM archive").fetchone()[0])
+
+    @classmethod
+    def create(cls, path: Path, key: bytes, archive_id: bytes) -> "Index":
+        """A new index under a 32-byte key. Raises RefusedForSafety when the file exists."""
+        create_file(path)
+        with _migrated(path, key) as connection:
+            connection.exec_driver_sql("INSERT INTO archive (id, archive_id) VALUES (1, ?)", (archive_id,))
+        return cls.open(path, key)
+
+    @classmethod
+    def open(cls, path: Path, key: bytes) -> "Index":
+        """Raises RefusedForSafety when the file is missing, the key is wrong, or a newer program wrote it."""
+        with _migrated(path, key):
+            pass
+        return cls(engine(path, key, writing=True), engine(path, key, writing=False))
+
+    def close(self) -> None:
+        self._readers.dispose()
+        self._pooled.close()
+        self._writer.dispose()
+
+    # Writing
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """One write transaction: durable when the block was left, undone when it raises."""
+        cursor = self._connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            yield Transaction(cursor, self._terms)
+            cursor.execute("COMMIT")
+        except BaseException:
+            self._terms.forget()
+            if self._connection.in_transaction:
+                cursor.execute("ROLLBACK")
+            raise
+        finally:
+            cursor.close()
+
+    def checkpoint(self) -> None:
+        """Write the journal back and empty it. Between transactions, on the writer's thread."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    # Searching
+
+    def find(
+        self,
+        level: Level,
+        keys: Attributes,
+        scope: Scope,
+        *,
+        limit: int | None,
+        combined_datetime: bool = False,
+        offset: int = 0,
+    ) -> Iterator[Attributes]:
+        """Answers of a query, one by one: the supported keys that were asked for (empty where nothing is known), the
+        unique keys of the level and those above, and the level. Raises DataSetError, with the first answer, for a key
+        that cannot be meant."""
+        with self._readers.connect() as connection:
+            yield from find.find(
+                connection, level, keys, scope, limit=limit, combined_datetime=combined_datetime, offset=offset
+            )
+
+    def supported(self, level: Level) -> frozenset[int]:
+        """Tags that `find` answers at a level; it matches them too, except the counts."""
+        return answers.supported(level)
+
+    def locate(self, keys: Attributes, scope: Scope, *, limit: int | None = None) -> Iterator[InstanceRow]:
+        """Visible instances below the given unique keys (lists of UIDs allowed), by series and instance number."""
+        with self._readers.connect() as connection:
+            yield from locate.locate(connection, keys, scope, limit)
+
+    # Rows
+
+    def instance(self, instance_id: int) -> InstanceRow:
+        """Raises NotFound."""
+        return self._read(lambda cursor: lookup.instance_by_id(cursor, instance_id))
+
+    def series(self, series_id: int) -> SeriesRow:
+        """Raises NotFound."""
+        return self._read(lambda cursor: lookup.series_by_id(cursor, series_id))
+
+    def study(self, study_id: int) -> StudyRow:
+        """Raises NotFound."""
+        return self._read(lambda cursor: lookup.study_by_id(cursor, study_id))
+
+    def studies(self, uid: str) -> list[StudyRow]:
+        """All claims on a Study Instance UID, oldest first."""
+        return self._read(lambda cursor: lookup.studies_by_uid(cursor, uid))
+
+    def all_instances(self, after_id: int = 0) -> Iterator[InstanceRow]:
+        """Instances in any state, by id."""
+        return self._stream(lambda cursor: lookup.instances_after(cursor, after_id))
+
+    def pack_ends(self) -> dict[int, int]:
+        """Pack number → the offset up to which its bytes are committed."""
+        return self._read(lambda cursor: dict(cursor.execute("SELECT number, committed_end FROM pack").fetchall()))
+
+    def counts(self) -> Counts:
+        return self._read(lookup.counts)
+
+    def integrity_check(self) -> list[str]:
+        """What is wrong with the file and its tables, in words; nothing when all is well."""
+        return self._read(lookup.integrity_check)
+
+    # The log, devices, reviews
+
+    def events(
+        self,
+        after: int = 0,
+        *,
+        action: str | None = None,
+        principal: str | None = None,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[EventRow]:
+        """Events with an id above `after`, in the order in which they were recorded or the reverse."""
+        return self._stream(
+            lambda cursor: chain.events(
+                cursor, after=after, action=action, principal=principal, newest_first=newest_first, limit=limit
+            )
+        )
+
+    def chain(self, writer: int) -> Iterator[EventRow]:
+        """One writer's events in order."""
+        return self._stream(lambda cursor: chain.chain(cursor, writer))
+
+    def writers(self) -> list[WriterRow]:
+        return self._read(chain.writers)
+
+    def last_event_time(self) -> int:
+        """µs since 1970 UTC; 0 when nothing has happened yet."""
+        return self._read(chain.last_event_time)
+
+    def devices(self) -> tuple[DeviceRow, ...]:
+        """All devices by name, with titles and keys."""
+        return self._read(registry.devices)
+
+    def reviews(self, state: str = "open") -> Iterator[ReviewRow]:
+        """`state` is open, accepted or rejected; oldest first."""
+        return self._stream(lambda cursor: review.reviews(cursor, state))
+
+    def review(self, review_id: int) -> ReviewRow | None:
+        return self._read(lambda cursor: review.review(cursor, review_id))
+
+    def _read(self, read: Callable[[Any], T]) -> T:
+        with self._readers.connect() as connection:
+            return read(_cursor(connection))
+
+    def _stream(self, read: Callable[[Any], Iterator[T]]) -> Iterator[T]:
+        with self._readers.connect() as connection:
+            cursor = _cursor(connection)
+            try:
+                yield from read(cursor)
+            finally:
+                cursor.close()
+
+
+def _cursor(connection: Connection) -> Any:
+    return connection.connection.cursor()
+
+
+@contextmanager
+def _migrated(path: Path, key: bytes) -> Iterator[Connection]:
+    migrating = engine(path, key, writing=True)
+    try:
+        with migrating.connect() as connection:
+            upgrade(connection)
+            yield connection
+    finally:
+        migrating.dispose()

@@ -1,0 +1,205 @@
+"""The matching keys of a search as SQL conditions, and what drives it: which index is read, in which order."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, false, select
+from sqlalchemy import literal_column as sql
+
+from leadglass.dicom import tags
+from leadglass.dicom.charset import fold_name
+from leadglass.dicom.dictionary import keyword_of, vr_of
+from leadglass.errors import DataSetError
+from leadglass.index.answers import AVAILABLE_TRANSFER_SYNTAX_UID, FIELDS, extra_text, supported, table_of
+from leadglass.index.attributes import REQUEST_FIELDS, Field
+from leadglass.index.matching import (
+    Condition,
+    combined_condition,
+    has_wildcard,
+    is_range,
+    is_universal,
+    like,
+    matches,
+    matches_extra,
+)
+from leadglass.index.person import extra_name_condition, name_condition, narrows, text_condition
+from leadglass.index.schema import instance, patient, request_attributes, series, study, term
+from leadglass.index.uidcode import pack_uid, uid_hash
+from leadglass.model import Attributes, Level
+
+#: Dates and times that are one moment (PS3.4 C.2.2.2.5.4).
+_MOMENTS = (
+    (tags.STUDY_DATE, tags.STUDY_TIME),
+    (tags.SERIES_DATE, tags.SERIES_TIME),
+    (tags.PERFORMED_PROCEDURE_STEP_START_DATE, tags.PERFORMED_PROCEDURE_STEP_START_TIME),
+)
+#: Computed for answers, not matched.
+_COUNTS = frozenset(
+    {
+        tags.NUMBER_OF_PATIENT_RELATED_STUDIES,
+        tags.NUMBER_OF_PATIENT_RELATED_SERIES,
+        tags.NUMBER_OF_PATIENT_RELATED_INSTANCES,
+        tags.NUMBER_OF_STUDY_RELATED_SERIES,
+        tags.NUMBER_OF_STUDY_RELATED_INSTANCES,
+        tags.NUMBER_OF_SERIES_RELATED_INSTANCES,
+    }
+)
+#: A value of one of these, without wildcard, leaves few studies: their own index serves.
+_STRONG = frozenset(
+    {
+        tags.STUDY_INSTANCE_UID,
+        tags.SERIES_INSTANCE_UID,
+        tags.SOP_INSTANCE_UID,
+        tags.PATIENT_ID,
+        tags.ACCESSION_NUMBER,
+        tags.STUDY_ID,
+    }
+)
+#: Names and texts with trigrams, tag → column of `study_text`, in the order in which they should drive a search.
+_TRIGRAMS = {
+    tags.PATIENT_NAME: "patient_name",
+    tags.PATIENT_ID: "patient_id",
+    tags.ACCESSION_NUMBER: "accession_number",
+    tags.REFERRING_PHYSICIAN_NAME: "referring_physician",
+    tags.STUDY_DESCRIPTION: "description",
+}
+
+
+def matching_keys(level: Level, identifier: Attributes) -> dict[int, Any]:
+    """The keys of an identifier that are matched: supported at this level, no counts, not universal."""
+    known = supported(level) - _COUNTS
+    return {tag: value for tag, value in identifier.items() if tag in known and not _is_open(value)}
+
+
+def _is_open(value: object) -> bool:
+    if isinstance(value, str):
+        return is_universal(value)
+    return not isinstance(value, tuple) or not any(not _is_open(part) for item in value for part in item.values())
+
+
+class Search:
+    """Conditions and order of one search. Raises DataSetError for a key that cannot be meant."""
+
+    def __init__(self, level: Level, identifier: Attributes, combined_datetime: bool) -> None:
+        self._keys = matching_keys(level, identifier)
+        self._driver = self._choose_driver()
+        self.conditions: list[Condition] = []
+        moments = self._moments() if combined_datetime else {}
+        for date, time in moments.items():
+            self.conditions.append(combined_condition(self._operand(date), self._operand(time)))
+        taken = {*moments.keys(), *moments.values()}
+        self.conditions += [self._condition(tag, value) for tag, value in self._keys.items() if tag not in taken]
+
+    @property
+    def order(self) -> tuple[ColumnElement[Any], ...]:
+        """Only orders that an index serves: newest first when nothing narrows, newest date when only the date does."""
+        if not self._keys:
+            return (study.c.id.desc(),)
+        if (
+            set(self._keys) <= {tags.STUDY_DATE, tags.STUDY_TIME, tags.MODALITIES_IN_STUDY}
+            and tags.STUDY_DATE in self._keys
+        ):
+            return (study.c.date.desc(), study.c.id.desc())
+        return ()
+
+    def _choose_driver(self) -> int | None:
+        """The name or text key that yields study ids from its search table; None when another index serves."""
+        if any(tag in _STRONG and not has_wildcard(str(value)) for tag, value in self._keys.items()):
+            return None
+        return next((tag for tag in _TRIGRAMS if tag in self._keys and narrows(str(self._keys[tag]))), None)
+
+    def _moments(self) -> dict[int, int]:
+        both = ((date, time) for date, time in _MOMENTS if date in self._keys and time in self._keys)
+        return {date: time for date, time in both if is_range(self._keys[date]) and is_range(self._keys[time])}
+
+    def _operand(self, tag: int) -> tuple[int, ColumnElement[Any], str]:
+        field = FIELDS[tag]
+        return tag, table_of(field).c[field.column], self._keys[tag]
+
+    def _condition(self, tag: int, value: Any) -> Condition:
+        if tag == tags.REQUEST_ATTRIBUTES_SEQUENCE:
+            return _request_condition(value)
+        if not isinstance(value, str):
+            raise DataSetError(f"The key {keyword_of(tag)} cannot have items.")
+        if tag in (tags.PATIENT_NAME, tags.REFERRING_PHYSICIAN_NAME):
+            return name_condition(tag, _TRIGRAMS[tag], value, driving=tag == self._driver)
+        field = FIELDS.get(tag)
+        if field is None:
+            return self._other_condition(tag, value)
+        return _field_condition(field, value, driving=tag == self._driver)
+
+    def _other_condition(self, tag: int, value: str) -> Condition:
+        if tag == tags.PATIENT_ID:
+            return _patient_id_condition(value, driving=tag == self._driver)
+        if tag == tags.ISSUER_OF_PATIENT_ID:
+            return matches(tag, "LO", patient.c.issuer, value)
+        if tag == tags.STUDY_INSTANCE_UID:
+            return matches(tag, "UI", study.c.uid, value)
+        if tag == tags.SERIES_INSTANCE_UID:
+            return matches(tag, "UI", series.c.uid, value)
+        if tag == tags.SOP_INSTANCE_UID:
+            return instance_uid_condition(value)
+        if tag == tags.MODALITIES_IN_STUDY:
+            return _below_condition(matches(tag, "CS", _below.c.modality, value))
+        uids = select(term.c.id).where(term.c.text.in_(value.split("\\")))
+        if tag == tags.SOP_CLASSES_IN_STUDY:
+            return _below_condition(_below.c.id.in_(_holding(uids)))
+        column = {tags.SOP_CLASS_UID: "sop_class", AVAILABLE_TRANSFER_SYNTAX_UID: "transfer_syntax"}[tag]
+        return instance.c[column].in_(uids)
+
+
+_below = series.alias("matched_below")
+
+
+def _below_condition(condition: Condition) -> Condition:
+    """A visible series of the study at hand for which `condition` holds."""
+    return exists().where(_below.c.study_id == study.c.id, _below.c.instances > 0, condition).correlate(study)
+
+
+def _holding(sop_classes: Any) -> Any:
+    held = instance.alias("held")
+    return select(held.c.series_id).where(
+        held.c.series_id == _below.c.id, held.c.state == 0, held.c.sop_class.in_(sop_classes)
+    )
+
+
+def _patient_id_condition(value: str, *, driving: bool) -> Condition:
+    # The index of identities leaves empty Patient IDs out, and SQLite wants to be told that they are not meant.
+    present = patient.c.patient_id != sql("''")
+    if not has_wildcard(value):
+        return and_(patient.c.patient_id == value, present)
+    if driving:
+        return and_(text_condition("patient_id", patient.c.patient_id, value, has_index=True), present)
+    return and_(like(patient.c.patient_id, value), present)
+
+
+def instance_uid_condition(value: str) -> Condition:
+    """A list of UIDs, found by hash and then compared."""
+    packed = [pack_uid(uid) for uid in value.split("\\") if uid and not uid.strip(".0123456789")]
+    if not packed:
+        return false()
+    return and_(instance.c.uid_hash.in_([uid_hash(each) for each in packed]), instance.c.uid.in_(packed))
+
+
+def _field_condition(field: Field, value: str, *, driving: bool) -> Condition:
+    if not field.column:
+        if field.vr == "PN":
+            return extra_name_condition(table_of(field).c.extra, field.tag, value)
+        return matches_extra(field.tag, field.vr, extra_text(field), value)
+    table = table_of(field)
+    folded = table.c.get(f"{field.column}_folded")
+    target = table.c[field.column] if folded is None else folded
+    if driving:
+        text = value if folded is None else fold_name(value)
+        return text_condition(_TRIGRAMS[field.tag], target, text, has_index=folded is None)
+    return matches(field.tag, field.vr, target, value, folded=folded is not None)
+
+
+def _request_condition(value: Any) -> Condition:
+    """Sequence matching, PS3.4 C.2.2.2.6: one item on record for which all keys of the asked item hold."""
+    if isinstance(value, str) or len(value) != 1:
+        raise DataSetError("A sequence key has exactly one item.")
+    asked = {tag: text for tag, text in value[0].items() if tag in REQUEST_FIELDS and not _is_open(text)}
+    conditions = [
+        matches(tag, vr_of(tag), request_attributes.c[REQUEST_FIELDS[tag]], text) for tag, text in asked.items()
+    ]
+    return exists().where(request_attributes.c.series_id == series.c.id, *conditions)
