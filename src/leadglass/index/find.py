@@ -7,12 +7,13 @@ shown as the newest visible study in the scope describes it.
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, FromClause, Select, and_, func, select
 
 from leadglass.dicom import tags
 from leadglass.index.answers import column_for, items, scope_condition, supported, unique_keys
 from leadglass.index.keys import Search
 from leadglass.index.matching import Condition
+from leadglass.index.person import Driver
 from leadglass.index.schema import instance, patient, series, study
 from leadglass.model import Attributes, Level, Scope
 
@@ -51,20 +52,21 @@ def build(
     known = supported(level)
     answered = tuple(dict.fromkeys((*unique_keys(level), *(tag for tag in keys if tag in known))))
     search = Search(level, keys, combined_datetime)
-    statement = _rows_of(level, select(*(column_for(tag, scope) for tag in answered)))
+    statement = select(*(column_for(tag, scope) for tag in answered)).select_from(_rows(level, search.driver))
     statement = statement.where(_visible(level), scope_condition(scope, study), *search.conditions)
     if level is Level.PATIENT:
         statement = statement.where(_newest_of_patient(scope))
     return statement.order_by(*search.order), answered
 
 
-def _rows_of(level: Level, statement: Select[Any]) -> Select[Any]:
-    rows = study.join(patient, patient.c.id == study.c.patient_key)
+def _rows(level: Level, driver: Driver | None) -> FromClause:
+    rows: FromClause = study if driver is None else driver.source.join(study, study.c.id == driver.study_id)
+    rows = rows.join(patient, patient.c.id == study.c.patient_key)
     if level in (Level.SERIES, Level.IMAGE):
         rows = rows.join(series, series.c.study_id == study.c.id)
     if level is Level.IMAGE:
         rows = rows.join(instance, instance.c.series_id == series.c.id)
-    return statement.select_from(rows)
+    return rows
 
 
 def _visible(level: Level) -> Condition:

@@ -21,7 +21,14 @@ from leadglass.index.matching import (
     matches,
     matches_extra,
 )
-from leadglass.index.person import extra_name_condition, name_condition, narrows, text_condition
+from leadglass.index.person import (
+    Driver,
+    driven_text_condition,
+    extra_name_condition,
+    name_condition,
+    name_driver,
+    text_driver,
+)
 from leadglass.index.schema import instance, patient, request_attributes, series, study, term
 from leadglass.index.uidcode import pack_uid, uid_hash
 from leadglass.model import Attributes, Level
@@ -63,6 +70,10 @@ _TRIGRAMS = {
     tags.STUDY_DESCRIPTION: "description",
 }
 
+_NAMES = frozenset({tags.PATIENT_NAME, tags.REFERRING_PHYSICIAN_NAME})
+#: Besides these keys a search by date reads only the index of dates.
+_WITH_DATE = frozenset({tags.STUDY_DATE, tags.STUDY_TIME, tags.MODALITIES_IN_STUDY})
+
 
 def matching_keys(level: Level, identifier: Attributes) -> dict[int, Any]:
     """The keys of an identifier that are matched: supported at this level, no counts, not universal."""
@@ -77,12 +88,12 @@ def _is_open(value: object) -> bool:
 
 
 class Search:
-    """Conditions and order of one search. Raises DataSetError for a key that cannot be meant."""
+    """Conditions, order and driver of one search. Raises DataSetError for a key that cannot be meant."""
 
     def __init__(self, level: Level, identifier: Attributes, combined_datetime: bool) -> None:
         self._keys = matching_keys(level, identifier)
-        self._driver = self._choose_driver()
-        self.conditions: list[Condition] = []
+        self._driven, self.driver = self._choose_driver()
+        self.conditions: list[Condition] = [] if self.driver is None else [self.driver.condition]
         moments = self._moments() if combined_datetime else {}
         for date, time in moments.items():
             self.conditions.append(combined_condition(self._operand(date), self._operand(time)))
@@ -92,20 +103,22 @@ class Search:
     @property
     def order(self) -> tuple[ColumnElement[Any], ...]:
         """Only orders that an index serves: newest first when nothing narrows, newest date when only the date does."""
+        if self.driver is not None:
+            return self.driver.order
         if not self._keys:
             return (study.c.id.desc(),)
-        if (
-            set(self._keys) <= {tags.STUDY_DATE, tags.STUDY_TIME, tags.MODALITIES_IN_STUDY}
-            and tags.STUDY_DATE in self._keys
-        ):
+        if tags.STUDY_DATE in self._keys and set(self._keys) <= _WITH_DATE:
             return (study.c.date.desc(), study.c.id.desc())
         return ()
 
-    def _choose_driver(self) -> int | None:
-        """The name or text key that yields study ids from its search table; None when another index serves."""
-        if any(tag in _STRONG and not has_wildcard(str(value)) for tag, value in self._keys.items()):
-            return None
-        return next((tag for tag in _TRIGRAMS if tag in self._keys and narrows(str(self._keys[tag]))), None)
+    def _choose_driver(self) -> tuple[int, Driver | None]:
+        """The name or text whose search table is read first; none when another index serves."""
+        if not any(tag in _STRONG and not has_wildcard(str(value)) for tag, value in self._keys.items()):
+            for tag, text_column in _TRIGRAMS.items():
+                value = self._keys.get(tag, "")
+                if isinstance(value, str) and (driver := _driver_for(tag, text_column, value)):
+                    return tag, driver
+        return 0, None
 
     def _moments(self) -> dict[int, int]:
         both = ((date, time) for date, time in _MOMENTS if date in self._keys and time in self._keys)
@@ -120,31 +133,49 @@ class Search:
             return _request_condition(value)
         if not isinstance(value, str):
             raise DataSetError(f"The key {keyword_of(tag)} cannot have items.")
-        if tag in (tags.PATIENT_NAME, tags.REFERRING_PHYSICIAN_NAME):
-            return name_condition(tag, _TRIGRAMS[tag], value, driving=tag == self._driver)
+        if tag in _NAMES:
+            return name_condition(tag, value)
+        if tag == self._driven:
+            return _driven_condition(tag, value)
         field = FIELDS.get(tag)
-        if field is None:
-            return self._other_condition(tag, value)
-        return _field_condition(field, value, driving=tag == self._driver)
+        return _other_condition(tag, value) if field is None else _field_condition(field, value)
 
-    def _other_condition(self, tag: int, value: str) -> Condition:
-        if tag == tags.PATIENT_ID:
-            return _patient_id_condition(value, driving=tag == self._driver)
-        if tag == tags.ISSUER_OF_PATIENT_ID:
-            return matches(tag, "LO", patient.c.issuer, value)
-        if tag == tags.STUDY_INSTANCE_UID:
-            return matches(tag, "UI", study.c.uid, value)
-        if tag == tags.SERIES_INSTANCE_UID:
-            return matches(tag, "UI", series.c.uid, value)
-        if tag == tags.SOP_INSTANCE_UID:
-            return instance_uid_condition(value)
-        if tag == tags.MODALITIES_IN_STUDY:
-            return _below_condition(matches(tag, "CS", _below.c.modality, value))
-        uids = select(term.c.id).where(term.c.text.in_(value.split("\\")))
-        if tag == tags.SOP_CLASSES_IN_STUDY:
-            return _below_condition(_below.c.id.in_(_holding(uids)))
-        column = {tags.SOP_CLASS_UID: "sop_class", AVAILABLE_TRANSFER_SYNTAX_UID: "transfer_syntax"}[tag]
-        return instance.c[column].in_(uids)
+
+def _driver_for(tag: int, text_column: str, value: str) -> Driver | None:
+    if tag in _NAMES:
+        return name_driver(tag, text_column, value)
+    if tag == tags.STUDY_DESCRIPTION:
+        return text_driver(text_column, fold_name(value), has_index=False)
+    return text_driver(text_column, value, has_index=True)
+
+
+def _driven_condition(tag: int, value: str) -> Condition:
+    if tag == tags.STUDY_DESCRIPTION:
+        return driven_text_condition(study.c.description_folded, fold_name(value))
+    column = patient.c.patient_id if tag == tags.PATIENT_ID else study.c.accession_number
+    return driven_text_condition(column, value)
+
+
+def _other_condition(tag: int, value: str) -> Condition:
+    """Of an attribute with a place of its own."""
+    if tag == tags.PATIENT_ID:
+        # The index of identities leaves empty Patient IDs out, and SQLite wants to be told that they are not meant.
+        return and_(like(patient.c.patient_id, value), patient.c.patient_id != sql("''"))
+    if tag == tags.ISSUER_OF_PATIENT_ID:
+        return matches(tag, "LO", patient.c.issuer, value)
+    if tag == tags.STUDY_INSTANCE_UID:
+        return matches(tag, "UI", study.c.uid, value)
+    if tag == tags.SERIES_INSTANCE_UID:
+        return matches(tag, "UI", series.c.uid, value)
+    if tag == tags.SOP_INSTANCE_UID:
+        return instance_uid_condition(value)
+    if tag == tags.MODALITIES_IN_STUDY:
+        return _below_condition(matches(tag, "CS", _below.c.modality, value))
+    uids = select(term.c.id).where(term.c.text.in_(value.split("\\")))
+    if tag == tags.SOP_CLASSES_IN_STUDY:
+        return _below_condition(_below.c.id.in_(_holding(uids)))
+    column = {tags.SOP_CLASS_UID: "sop_class", AVAILABLE_TRANSFER_SYNTAX_UID: "transfer_syntax"}[tag]
+    return instance.c[column].in_(uids)
 
 
 _below = series.alias("matched_below")
@@ -162,16 +193,6 @@ def _holding(sop_classes: Any) -> Any:
     )
 
 
-def _patient_id_condition(value: str, *, driving: bool) -> Condition:
-    # The index of identities leaves empty Patient IDs out, and SQLite wants to be told that they are not meant.
-    present = patient.c.patient_id != sql("''")
-    if not has_wildcard(value):
-        return and_(patient.c.patient_id == value, present)
-    if driving:
-        return and_(text_condition("patient_id", patient.c.patient_id, value, has_index=True), present)
-    return and_(like(patient.c.patient_id, value), present)
-
-
 def instance_uid_condition(value: str) -> Condition:
     """A list of UIDs, found by hash and then compared."""
     packed = [pack_uid(uid) for uid in value.split("\\") if uid and not uid.strip(".0123456789")]
@@ -180,18 +201,15 @@ def instance_uid_condition(value: str) -> Condition:
     return and_(instance.c.uid_hash.in_([uid_hash(each) for each in packed]), instance.c.uid.in_(packed))
 
 
-def _field_condition(field: Field, value: str, *, driving: bool) -> Condition:
-    if not field.column:
-        if field.vr == "PN":
-            return extra_name_condition(table_of(field).c.extra, field.tag, value)
-        return matches_extra(field.tag, field.vr, extra_text(field), value)
+def _field_condition(field: Field, value: str) -> Condition:
     table = table_of(field)
-    folded = table.c.get(f"{field.column}_folded")
-    target = table.c[field.column] if folded is None else folded
-    if driving:
-        text = value if folded is None else fold_name(value)
-        return text_condition(_TRIGRAMS[field.tag], target, text, has_index=folded is None)
-    return matches(field.tag, field.vr, target, value, folded=folded is not None)
+    if field.column:
+        folded = table.c.get(f"{field.column}_folded")
+        target = table.c[field.column] if folded is None else folded
+        return matches(field.tag, field.vr, target, value, folded=folded is not None)
+    if field.vr == "PN":
+        return extra_name_condition(table.c.extra, field.tag, value)
+    return matches_extra(field.tag, field.vr, extra_text(field), value)
 
 
 def _request_condition(value: Any) -> Condition:

@@ -138,8 +138,10 @@ def counts(cursor: Any) -> Counts:
 
 
 def integrity_check(cursor: Any) -> list[str]:
-    """Pages against their MACs, the B-trees, and the foreign keys."""
+    """Pages against their MACs; when these hold, the B-trees, and the foreign keys."""
     problems = [f"index: {row[0]}" for row in cursor.execute("PRAGMA cipher_integrity_check")]
-    problems += [f"index: {row[0]}" for row in cursor.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    if problems:
+        return problems
+    problems = [f"index: {row[0]}" for row in cursor.execute("PRAGMA integrity_check") if row[0] != "ok"]
     foreign = cursor.execute("PRAGMA foreign_key_check").fetchall()
     return problems + [f"index: row {row} of {table} refers to a missing {parent}" for table, row, parent, _ in foreign]

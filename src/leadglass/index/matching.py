@@ -84,12 +84,6 @@ def _prefix_of(column: ColumnElement[Any], pattern: str) -> Iterable[Condition]:
     return (starts_with(column, prefix),) if prefix else ()
 
 
-def name_keys(value: str) -> list[list[str]]:
-    """A key for a person name: alternatives, each a list of folded component groups that all must be found."""
-    keys = ([group for group in fold_name(name).split("=") if group] for name in value.split("\\"))
-    return [groups for groups in keys if groups]
-
-
 def matches(tag: int, vr: str, column: ColumnElement[Any], value: str, *, folded: bool = False) -> Condition:
     """The condition for a key that is not universal, by value representation. Raises DataSetError for a key that its
     value representation does not allow. `folded`: the column holds folded text."""

@@ -1,65 +1,60 @@
-"""Conditions that need the search tables: person names by component group, and infixes by trigram.
+"""Person names by component group, and the search tables that drive a search: B-tree of names, trigrams of texts."""
 
-Each comes in two shapes. *Driving*, it yields study ids from the search table, for when nothing else narrows a search;
-otherwise it looks at the search table's rows of the one study at hand.
-"""
-
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, FromClause, and_, exists, func, select, true
 
-from leadglass.index.matching import (
-    Condition,
-    glob,
-    has_wildcard,
-    like,
-    literal_prefix,
-    literal_runs,
-    name_keys,
-    name_like,
-)
+from leadglass.dicom.charset import fold_name
+from leadglass.index.matching import Condition, glob, literal_prefix, literal_runs, name_like
 from leadglass.index.schema import person_name, study, study_text
 
 
-def name_condition(tag: int, text_column: str, value: str, *, driving: bool) -> Condition:
-    """A study's person name. `text_column`: the column of `study_text` that holds its groups."""
-    return or_(
-        false(), *(and_(*(_group(tag, text_column, group, driving) for group in groups)) for groups in name_keys(value))
-    )
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A search table read first: its rows lead to studies, each to one study and no study twice."""
+
+    source: FromClause
+    study_id: ColumnElement[Any]
+    condition: Condition
+    order: tuple[ColumnElement[Any], ...] = ()
 
 
-def _group(tag: int, text_column: str, pattern: str, driving: bool) -> Condition:
-    named = and_(person_name.c.tag == tag, name_like(person_name.c.folded, pattern))
-    of_this_study = exists().where(person_name.c.study_id == study.c.id, named)
-    if not driving:
-        return of_this_study
-    if _prefix_serves(pattern):
-        return study.c.id.in_(select(person_name.c.study_id).where(named))
-    found = trigram_condition(text_column, pattern)
-    return of_this_study if found is None else and_(found, of_this_study)
+def asked_groups(value: str) -> list[str]:
+    """The component groups that a key gives (PS3.5 6.2.1): each must match one of those on record."""
+    return [group for group in fold_name(value).split("=") if group]
 
 
-def text_condition(text_column: str, target: ColumnElement[Any], value: str, *, has_index: bool) -> Condition:
-    """A text with trigrams, driving the search. `has_index`: a B-tree serves its prefixes too."""
-    if has_index and _prefix_serves(value):
-        return like(target, value)
-    found = trigram_condition(text_column, value)
-    return like(target, value) if found is None else and_(found, target.bool_op("GLOB")(glob(value)))
+def name_condition(tag: int, value: str) -> Condition:
+    """A person name of the study at hand."""
+    named = person_name.alias("named")
+    of_study = named.c.study_id == study.c.id
+    groups = (exists().where(_named(tag, group, named), of_study).correlate(study) for group in asked_groups(value))
+    return and_(true(), *groups)
 
 
-def _prefix_serves(pattern: str) -> bool:
-    prefix = literal_prefix(pattern)
-    return bool(prefix) and (len(prefix) >= 3 or not literal_runs(pattern))
+def name_driver(tag: int, text_column: str, value: str) -> Driver | None:
+    """What finds the studies with such a name; None when the key has neither a beginning nor a run for trigrams."""
+    for pattern in asked_groups(value):
+        if _prefix_serves(pattern):
+            return _by_prefix(tag, pattern)
+        if literal_runs(pattern):
+            return trigram_driver(text_column, pattern)
+    return None
 
 
-def trigram_condition(text_column: str, pattern: str) -> Condition | None:
-    """Studies that hold every plain run of the pattern; None when no run is long enough."""
-    runs = literal_runs(pattern)
-    if not runs:
+def text_driver(text_column: str, value: str, *, has_index: bool) -> Driver | None:
+    """The same for a text. `has_index`: a B-tree serves its beginnings without a driver."""
+    if (has_index and _prefix_serves(value)) or not literal_runs(value):
         return None
-    phrases = " AND ".join('"' + run.replace('"', '""') + '"' for run in runs)
+    return trigram_driver(text_column, value)
+
+
+def trigram_driver(text_column: str, pattern: str) -> Driver:
+    """Studies that hold every plain run of the pattern, newest first."""
+    phrases = " AND ".join('"' + run.replace('"', '""') + '"' for run in literal_runs(pattern))
     match = study_text.c.study_text.bool_op("MATCH")(f"{{{text_column}}} : ({phrases})")
-    return study.c.id.in_(select(study_text.c.rowid).where(match))
+    return Driver(study_text, study_text.c.rowid, match, (study_text.c.rowid.desc(),))
 
 
 def extra_name_condition(document: ColumnElement[Any], tag: int, value: str) -> Condition:
@@ -69,9 +64,29 @@ def extra_name_condition(document: ColumnElement[Any], tag: int, value: str) -> 
         each = func.json_each(document, f'$."~{tag:08X}"').table_valued("value")
         return exists(select(1).select_from(each).where(name_like(each.c.value, pattern)))
 
-    return or_(false(), *(and_(*(one(group) for group in groups)) for groups in name_keys(value)))
+    return and_(true(), *(one(group) for group in asked_groups(value)))
 
 
-def narrows(value: str) -> bool:
-    """Whether a name or text key is worth driving a search: it has a prefix or a run that trigrams find."""
-    return bool(literal_prefix(value)) or bool(literal_runs(value)) or not has_wildcard(value)
+def driven_text_condition(target: ColumnElement[Any], pattern: str) -> Condition:
+    """The whole pattern, compared where a driver found its runs; no range, that would tempt the planner away."""
+    return target.bool_op("GLOB")(glob(pattern))
+
+
+def _named(tag: int, pattern: str, names: Any = person_name) -> Condition:
+    return and_(names.c.tag == tag, name_like(names.c.folded, pattern))
+
+
+def _by_prefix(tag: int, pattern: str) -> Driver:
+    # A study whose name matches in two groups is taken at the first.
+    earlier = person_name.alias("earlier")
+    is_first = ~exists().where(
+        earlier.c.study_id == person_name.c.study_id,
+        earlier.c.folded < person_name.c.folded,
+        _named(tag, pattern, earlier),
+    ).correlate(person_name)
+    return Driver(person_name, person_name.c.study_id, and_(_named(tag, pattern), is_first))
+
+
+def _prefix_serves(pattern: str) -> bool:
+    prefix = literal_prefix(pattern)
+    return bool(prefix) and (len(prefix) >= 3 or not literal_runs(pattern))
