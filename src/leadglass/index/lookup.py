@@ -142,6 +142,13 @@ def integrity_check(cursor: Any) -> list[str]:
     problems = [f"index: {row[0]}" for row in cursor.execute("PRAGMA cipher_integrity_check")]
     if problems:
         return problems
-    problems = [f"index: {row[0]}" for row in cursor.execute("PRAGMA integrity_check") if row[0] != "ok"]
-    foreign = cursor.execute("PRAGMA foreign_key_check").fetchall()
+    cursor.execute("BEGIN")
+    try:
+        # FTS5 checks its table against the structure that this connection has read before, which is out of date once
+        # the writer has added to it. A search reads it anew.
+        cursor.execute("SELECT rowid FROM study_text WHERE study_text MATCH '\"integrity\"' LIMIT 1").fetchall()
+        problems = [f"index: {row[0]}" for row in cursor.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        foreign = cursor.execute("PRAGMA foreign_key_check").fetchall()
+    finally:
+        cursor.execute("COMMIT")
     return problems + [f"index: row {row} of {table} refers to a missing {parent}" for table, row, parent, _ in foreign]
