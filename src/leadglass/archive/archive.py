@@ -67,14 +67,22 @@ class Archive:
     def open(self, row: InstanceRow) -> ObjectReader:
         """A verified reader of one instance's bytes. Raises VerificationFailed."""
         location = Location(row.location.pack, row.location.offset, row.location.length)
-        return self.packs.reader(location, row.object_id, lambda wrapped: open_wrapped(self._key_of(row), wrapped))
+        return self.packs.reader(
+            location, row.object_id, lambda wrapped: open_wrapped(self._key_of(row, wrapped.study_key), wrapped)
+        )
 
     def open_stored(self, stored: StoredObject, key: StudyKey) -> ObjectReader:
         """The same for an object that the index does not know yet."""
         return self.packs.reader(stored.location, stored.object_id, lambda wrapped: open_wrapped(key, wrapped))
 
-    def _key_of(self, row: InstanceRow) -> StudyKey:
-        return self.keyring.of_study(self.index.study(row.study_id))
+    def _key_of(self, row: InstanceRow, key_id: int) -> StudyKey:
+        """Its study's key. One that a steward moved into the owner's study stays sealed under the key of the claim that
+        it arrived with, since stored bytes never change."""
+        key = self.keyring.of_study(self.index.study(row.study_id))
+        if key.id == key_id:
+            return key
+        claims = (self.keyring.of_study(study) for study in self.index.studies(row.study_uid))
+        return next((claimed for claimed in claims if claimed.id == key_id), key)
 
     def close(self) -> None:
         """Write what is owed to the log, close the chain, release the lock. Stored objects are durable already."""
