@@ -46,7 +46,7 @@ class Compare:
 
 def place(writing: Writing, incoming: Incoming, relations: Mapping[int, Relation], salts: Salts) -> Placed | Compare:
     """Put an object into the index with its event, or say what must be compared first."""
-    known = [row for row in writing.tx.instances(incoming.sop_instance) if row.site == incoming.principal.site]
+    known = [row for row in writing.tx.instances(incoming.sop_instance) if row.site == incoming.claim.site]
     if twin := _identical(known, incoming):
         return _again(writing, incoming, twin)
     unknown = tuple(row for row in known if row.id not in relations)
