@@ -157,7 +157,11 @@ class StoreSession:
         return content_digest(reader.chunks(), self._syntax, self._archive.limits)
 
     def _check_announced(self, attributes: dict[int, str]) -> None:
-        if attributes.get(tags.SOP_INSTANCE_UID) != self._received.sop_instance:
+        announced = self._received
+        # A file's meta information is often left over from before an anonymiser changed its data set, and nobody but
+        # the file claims it; what a peer announces is what it takes our success for.
+        is_sent = announced.operation is Operation.STORE
+        if is_sent and attributes.get(tags.SOP_INSTANCE_UID) != announced.sop_instance:
             raise DataSetError("The data set's SOP Instance UID is not the one announced.")
         if attributes.get(tags.SOP_CLASS_UID) != self._received.sop_class:
             raise _SopClassMismatchError("The data set's SOP Class UID is not the one announced.")
