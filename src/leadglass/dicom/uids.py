@@ -68,21 +68,48 @@ def _transfer_syntaxes() -> dict[str, TransferSyntax]:
     return table
 
 
+#: In PS3.6 A-1 since 2024, newer than some releases of the table.
+_NEW_STORAGE: Final = {
+    "1.2.840.10008.5.1.4.1.1.9.100.1": "Waveform Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.9.100.2": "Waveform Acquisition Presentation State Storage",
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+}
+#: Objects without a patient and a study are another service class's: Non-Patient Object Storage, PS3.4 GG.3.
+_NON_PATIENT: Final = frozenset(
+    {
+        "1.2.840.10008.5.1.4.38.1",  # Hanging Protocol
+        "1.2.840.10008.5.1.4.39.1",  # Color Palette
+        "1.2.840.10008.5.1.4.43.1",  # Generic Implant Template
+        "1.2.840.10008.5.1.4.44.1",  # Implant Assembly Template
+        "1.2.840.10008.5.1.4.45.1",  # Implant Template Group
+        "1.2.840.10008.5.1.4.1.1.200.1",  # CT Defined Procedure Protocol
+        "1.2.840.10008.5.1.4.1.1.200.3",  # Protocol Approval
+        "1.2.840.10008.5.1.4.1.1.200.7",  # XA Defined Procedure Protocol
+        "1.2.840.10008.5.1.4.1.1.201.1",  # Inventory
+    }
+)
+
+
 def _is_storage(uid: str, name: str) -> bool:
     # Two retired classes under the storage root carry no name in PS3.6 A-1 and mean nothing any more.
-    return " Storage" in name and uid != MEDIA_STORAGE_DIRECTORY and "Storage Commitment" not in name
+    named = " Storage" in name and "Storage Commitment" not in name
+    return named and uid != MEDIA_STORAGE_DIRECTORY and uid not in _NON_PATIENT
 
 
-TRANSFER_SYNTAXES: Final[Mapping[str, TransferSyntax]] = MappingProxyType(_transfer_syntaxes())
-
-#: Every storage SOP class of PS3.6, retired ones too: UID → name.
-STORAGE_SOP_CLASSES: Final[Mapping[str, str]] = MappingProxyType(
-    {
+def _storage_sop_classes() -> dict[str, str]:
+    table = {
         uid: entry[0]
         for uid, entry in unique_identifiers().items()
         if entry[1] == "SOP Class" and _is_storage(uid, entry[0])
     }
-)
+    return _NEW_STORAGE | table
+
+
+TRANSFER_SYNTAXES: Final[Mapping[str, TransferSyntax]] = MappingProxyType(_transfer_syntaxes())
+
+#: Every SOP class of the Storage Service Class (PS3.4 B.5), retired ones too: UID → name.
+STORAGE_SOP_CLASSES: Final[Mapping[str, str]] = MappingProxyType(_storage_sop_classes())
 
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*", re.ASCII)
 
