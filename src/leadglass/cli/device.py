@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from leadglass.archive.provision import authority, authority_certificate
 from leadglass.cli.access import verbs
 from leadglass.cli.options import Data, Keys
+from leadglass.cli.tables import show as show_table
 from leadglass.crypto.certificates import (
     Certificate,
     Issued,
@@ -128,7 +128,7 @@ def list_(data: Data, keys: Keys) -> None:
             _date(until),
             "disabled" if device["disabled"] else "enrolled",
         )
-    Console(soft_wrap=True, markup=False).print(table)
+    show_table(table)
 
 
 @app.command()

@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from leadglass.cli.access import verbs
 from leadglass.cli.options import Data, Keys
+from leadglass.cli.tables import show as show_table
 
 app = typer.Typer(help="Unverified and revised objects: list, show, accept, reject.", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(help="Number of the review, from `review list`.")]
@@ -36,8 +35,8 @@ def list_(
         return
     table = Table("number", "SOP instance", "study", "reason", box=None)
     for row in rows:
-        table.add_row(str(row["id"]), row["sop_instance_uid"], row["study_uid"], escape(REASONS[row["reason"]]))
-    Console(soft_wrap=True).print(table)
+        table.add_row(str(row["id"]), row["sop_instance_uid"], row["study_uid"], REASONS[row["reason"]])
+    show_table(table)
 
 
 @app.command()
