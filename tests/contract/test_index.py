@@ -92,6 +92,8 @@ def three(index: Index) -> Index:
         (tags.PATIENT_ID, "?2", [3]),
         (tags.PATIENT_ID, "*", [1, 2, 3]),
         (tags.PATIENT_ID, "", [1, 2, 3]),
+        (tags.PATIENT_ID, "P1\\*2", [1, 2, 3]),
+        (tags.STUDY_DESCRIPTION, "*nativ\\thorax*", [1, 3]),
         (tags.STUDY_INSTANCE_UID, "1.2.1\\1.2.3", [1, 3]),
         (tags.STUDY_INSTANCE_UID, "1.2.*", []),
         (tags.ACCESSION_NUMBER, "A2", [2]),
@@ -221,6 +223,14 @@ def test_keys_that_cannot_be_meant(three: Index, tag: int, key: str) -> None:
     with pytest.raises(DataSetError) as raised:
         found(three, {tag: key})
     assert key not in str(raised.value) or key == "-"
+
+
+def test_several_keys_have_to_match_together(three: Index) -> None:
+    assert found(three, {tags.PATIENT_NAME: "*lle*", tags.STUDY_DATE: "20260101-20261231"}) == ["1.2.1", "1.2.2"]
+    assert found(three, {tags.PATIENT_NAME: "*lle*", tags.STUDY_DATE: "20260106"}) == ["1.2.2"]
+    assert found(three, {tags.PATIENT_NAME: "*lle*", tags.PATIENT_ID: "*2*"}) == []
+    assert found(three, {tags.PATIENT_NAME: "?u*", tags.STUDY_DESCRIPTION: "*del*"}) == ["1.2.1"]
+    assert found(three, {tags.PATIENT_NAME: "?u*", tags.MODALITY: "CT"}, Level.SERIES) == ["1.2.1.1", "1.2.2.1"]
 
 
 def test_combined_date_and_time(three: Index) -> None:

@@ -17,9 +17,9 @@ from leadglass.index.matching import (
     has_wildcard,
     is_range,
     is_universal,
-    like,
     matches,
     matches_extra,
+    spans_days,
 )
 from leadglass.index.person import (
     Driver,
@@ -27,6 +27,7 @@ from leadglass.index.person import (
     extra_name_condition,
     name_condition,
     name_driver,
+    name_scan,
     text_driver,
 )
 from leadglass.index.schema import instance, patient, request_attributes, series, study, term
@@ -71,6 +72,9 @@ _TRIGRAMS = {
 }
 
 _NAMES = frozenset({tags.PATIENT_NAME, tags.REFERRING_PHYSICIAN_NAME})
+_DATES = frozenset({tags.STUDY_DATE, tags.PATIENT_BIRTH_DATE})
+#: Study dates that span no more days than this leave fewer studies than most names do.
+_FEW_DAYS = 7
 #: Besides these keys a search by date reads only the index of dates.
 _WITH_DATE = frozenset({tags.STUDY_DATE, tags.STUDY_TIME, tags.MODALITIES_IN_STUDY})
 
@@ -91,6 +95,7 @@ class Search:
     """Conditions, order and driver of one search. Raises DataSetError for a key that cannot be meant."""
 
     def __init__(self, level: Level, identifier: Attributes, combined_datetime: bool) -> None:
+        self._level = level
         self._keys = matching_keys(level, identifier)
         self._driven, self.driver = self._choose_driver()
         self.conditions: list[Condition] = [] if self.driver is None else [self.driver.condition]
@@ -106,19 +111,30 @@ class Search:
         if self.driver is not None:
             return self.driver.order
         if not self._keys:
-            return (study.c.id.desc(),)
+            return (instance.c.id.desc(),) if self._level is Level.IMAGE else (study.c.id.desc(),)
         if tags.STUDY_DATE in self._keys and set(self._keys) <= _WITH_DATE:
             return (study.c.date.desc(), study.c.id.desc())
         return ()
 
     def _choose_driver(self) -> tuple[int, Driver | None]:
         """The name or text whose search table is read first; none when another index serves."""
-        if not any(tag in _STRONG and not has_wildcard(str(value)) for tag, value in self._keys.items()):
-            for tag, text_column in _TRIGRAMS.items():
-                value = self._keys.get(tag, "")
-                if isinstance(value, str) and (driver := _driver_for(tag, text_column, value)):
-                    return tag, driver
+        if self._has_strong_key():
+            return 0, None
+        for tag, text_column in _TRIGRAMS.items():
+            value = self._keys.get(tag)
+            if isinstance(value, str) and (driver := _driver_for(tag, text_column, value)):
+                return tag, driver
+        names = _NAMES.intersection(self._keys)
+        if names and not _DATES.intersection(self._keys):
+            tag = min(names)
+            return tag, name_scan(tag, str(self._keys[tag]))
         return 0, None
+
+    def _has_strong_key(self) -> bool:
+        if any(tag in _STRONG and not has_wildcard(str(value)) for tag, value in self._keys.items()):
+            return True
+        dates = self._keys.get(tags.STUDY_DATE)
+        return isinstance(dates, str) and spans_days(tags.STUDY_DATE, dates) <= _FEW_DAYS
 
     def _moments(self) -> dict[int, int]:
         both = ((date, time) for date, time in _MOMENTS if date in self._keys and time in self._keys)
@@ -144,6 +160,8 @@ class Search:
 def _driver_for(tag: int, text_column: str, value: str) -> Driver | None:
     if tag in _NAMES:
         return name_driver(tag, text_column, value)
+    if "\\" in value:  # alternatives
+        return None
     if tag == tags.STUDY_DESCRIPTION:
         return text_driver(text_column, fold_name(value), has_index=False)
     return text_driver(text_column, value, has_index=True)
@@ -160,7 +178,7 @@ def _other_condition(tag: int, value: str) -> Condition:
     """Of an attribute with a place of its own."""
     if tag == tags.PATIENT_ID:
         # The index of identities leaves empty Patient IDs out, and SQLite wants to be told that they are not meant.
-        return and_(like(patient.c.patient_id, value), patient.c.patient_id != sql("''"))
+        return and_(matches(tag, "LO", patient.c.patient_id, value), patient.c.patient_id != sql("''"))
     if tag == tags.ISSUER_OF_PATIENT_ID:
         return matches(tag, "LO", patient.c.issuer, value)
     if tag == tags.STUDY_INSTANCE_UID:

@@ -1,7 +1,9 @@
 """Attribute matching, PS3.4 C.2.2.2, as SQL conditions: one key, one condition; None where everything matches."""
 
+import math
 import re
 from collections.abc import Callable, Iterable
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Float, and_, cast, false, func, literal, or_
@@ -144,6 +146,15 @@ def date_condition(tag: int, column: ColumnElement[Any], value: str) -> Conditio
     return _between(column, low, high)
 
 
+def spans_days(tag: int, value: str) -> float:
+    """How many days a date key spans, the last one too; endless when a side is open or no day of the calendar."""
+    low, high = bounds(tag, value, _checked_date)
+    try:
+        return (date.fromisoformat(high) - date.fromisoformat(low)).days + 1
+    except ValueError:
+        return math.inf
+
+
 def time_condition(tag: int, column: ColumnElement[Any], value: str) -> Condition:
     """The same for times, PS3.4 C.2.2.2.5.2: `1012` is all of that minute."""
     low, high = bounds(tag, value, _checked_time)
@@ -154,14 +165,14 @@ def combined_condition(
     date_key: tuple[int, ColumnElement[Any], str], time_key: tuple[int, ColumnElement[Any], str]
 ) -> Condition:
     """Combined date-time matching, PS3.4 C.2.2.2.5.4: from the first date at the first time to the last at the last."""
-    (date_tag, date, date_value), (time_tag, time, time_value) = date_key, time_key
+    (date_tag, day, date_value), (time_tag, time, time_value) = date_key, time_key
     first_day, last_day = bounds(date_tag, date_value, _checked_date)
     first_time, last_time = bounds(time_tag, time_value, _checked_time)
     known = func.coalesce(time, "")
     return and_(
-        _between(date, first_day, last_day),
-        or_(date > first_day, known >= earliest(first_time)) if first_day and first_time else literal(True),
-        or_(date < last_day, known <= latest(last_time)) if last_day and last_time else literal(True),
+        _between(day, first_day, last_day),
+        or_(day > first_day, known >= earliest(first_time)) if first_day and first_time else literal(True),
+        or_(day < last_day, known <= latest(last_time)) if last_day and last_time else literal(True),
     )
 
 
