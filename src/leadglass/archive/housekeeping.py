@@ -3,6 +3,9 @@
 import threading
 from collections.abc import Callable
 
+import structlog
+
+log = structlog.get_logger("housekeeping")
 EVERY_SECONDS = 5.0
 
 
@@ -26,4 +29,11 @@ class Housekeeping:
     def _work(self) -> None:
         while not self._closing.wait(EVERY_SECONDS):
             for chore in self._chores:
-                chore()
+                self._do(chore)
+
+    def _do(self, chore: Callable[[], None]) -> None:
+        """A chore that fails, as on a full disk, is tried again next time; the others go on."""
+        try:
+            chore()
+        except Exception as error:  # noqa: BLE001 - on record here, and its text may hold data
+            log.error("a chore failed", chore=chore.__qualname__, kind=type(error).__name__)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass
 
 from leadglass.archive.admission import Refusal
@@ -74,7 +75,6 @@ class RefusalRecorder:
         if peer.device:
             self._committer.record(peer.event(1))
             return
-        self.flush_past()
         with self._lock:
             if peer not in self._counts and len(self._counts) >= MAX_STRANGERS:
                 peer = RefusedPeer(peer.refusal, "many sources")
@@ -90,9 +90,14 @@ class RefusalRecorder:
             self.flush()
 
     def flush(self) -> None:
-        """Write all counts and wait until they are durable."""
+        """Write all counts and wait until they are durable. Those that cannot be written (a full disk) are kept for the
+        next time, and the first error raised."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
-        written = [self._committer.record(peer.event(count)) for peer, count in counts.items()]
-        for future in written:
+        written = {peer: self._committer.record(peer.event(count)) for peer, count in counts.items()}
+        wait(written.values())
+        failed = {peer: future for peer, future in written.items() if future.exception() is not None}
+        with self._lock:
+            self._counts.update({peer: counts[peer] for peer in failed})
+        for future in failed.values():
             future.result()

@@ -38,9 +38,10 @@ class Connection:
     def handshake(self, context: ssl.SSLContext) -> bytes:
         """Do the TLS handshake; returns the peer's certificate (DER), empty when it showed none. Raises ssl.SSLError,
         ConnectionLost."""
-        tls = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
-        self._socket = self._tls = tls
         try:
+            # Fails without a handshake when the peer has reset the connection meanwhile.
+            tls = context.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
+            self._socket = self._tls = tls
             tls.do_handshake()
         except ssl.SSLError:
             raise

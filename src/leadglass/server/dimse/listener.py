@@ -11,7 +11,7 @@ from leadglass.archive.admission import AssociationRefused, DeviceBook, Refusal
 from leadglass.archive.archive import Archive
 from leadglass.archive.refusals import RefusedPeer
 from leadglass.crypto.tls import CertificateChain, server_context
-from leadglass.errors import RefusedForSafety
+from leadglass.errors import LeadglassError, RefusedForSafety
 from leadglass.server.dimse.connection import Connection, Watchdog
 from leadglass.server.dimse.session import DoorConfig, Session
 
@@ -53,9 +53,9 @@ class Listener:
             seated = sum(self._per_device.values())
             if seated >= self._config.associations or self._per_device[device] >= self._config.associations_per_device:
                 raise AssociationRefused(Refusal.TOO_MANY, device)
+            # It may have been disabled since its admission. When the registry changes after this, it cuts the session.
+            self._archive.registry.book.owner_of(session.fingerprint, time.time_ns() // 1000)
             self._per_device[device] += 1
-        # It may have been disabled between admission and now; from here on the registry's change cuts it.
-        self._archive.registry.book.owner_of(session.fingerprint, time.time_ns() // 1000)
 
     def close(self) -> None:
         """Stop accepting, let messages under way finish within the drain time, then cut what is left."""
@@ -89,22 +89,31 @@ class Listener:
                 log.error("cannot accept a connection", error=error.strerror)
                 self._watchdog.pause()
                 continue
-            self._begin(tcp, address[0])
+            try:
+                self._begin(tcp, address[0])
+            except (OSError, LeadglassError, RuntimeError) as error:
+                # The peer is gone, the refusal cannot be recorded, or there is no room for a thread: never the end.
+                log.error("cannot take a connection", peer=address[0], kind=type(error).__name__)
+                tcp.close()
 
     def _begin(self, tcp: socket.socket, source: str) -> None:
         connection = Connection(tcp, source)
         with self._lock:
             strangers = len(self._sessions) - sum(self._per_device.values())
         if strangers >= self._config.strangers:
-            self._archive.refusals.record(RefusedPeer(Refusal.TOO_MANY, source))
             connection.close()
+            self._archive.refusals.record(RefusedPeer(Refusal.TOO_MANY, source))
             return
         session = Session(self._archive, self._config, connection, self)
         thread = threading.Thread(target=self._run, args=(session,), name="association", daemon=True)
         with self._lock:
             self._sessions[session] = thread
         self._watchdog.watch(connection)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            self._leave(session)
+            raise
 
     def _run(self, session: Session) -> None:
         try:
@@ -112,13 +121,16 @@ class Listener:
         except Exception as error:  # noqa: BLE001 - one association must never end the others; its text may hold data
             log.error("association ended by a defect", kind=type(error).__name__, peer=session.connection.peer)
         finally:
-            self._watchdog.forget(session.connection)
-            session.connection.close()
-            with self._lock:
-                del self._sessions[session]
-                if session.device:
-                    self._per_device[session.device] -= 1
-                    self._per_device += Counter()  # drops devices that have none left
+            self._leave(session)
+
+    def _leave(self, session: Session) -> None:
+        self._watchdog.forget(session.connection)
+        session.connection.close()
+        with self._lock:
+            del self._sessions[session]
+            if session.device:
+                self._per_device[session.device] -= 1
+                self._per_device += Counter()  # drops devices that have none left
 
     def _on_registry_change(self, book: DeviceBook) -> None:
         """New trust anchors for new connections; the end for associations whose key is not good any more."""

@@ -26,8 +26,8 @@ from leadglass.dimse.negotiation import rejection
 from leadglass.dimse.pdu import AssociateRq
 from leadglass.dimse.status import SUCCESS
 from leadglass.errors import LeadglassError, ProtocolError
-from leadglass.model import AccessEvent, AssociationLimits, Outcome, Principal
-from leadglass.server.dimse.acceptance import Acceptance, accept
+from leadglass.model import AccessEvent, AssociationLimits, Operation, Outcome, Principal
+from leadglass.server.dimse.acceptance import OPERATIONS, Acceptance, accept
 from leadglass.server.dimse.connection import Connection, ConnectionLost
 from leadglass.server.dimse.exchange import Desk, Exchange
 from leadglass.server.dimse.find import FindExchange
@@ -110,7 +110,8 @@ class Session:
         try:
             certificate = connection.handshake(context)
         except ssl.SSLError as error:
-            raise AssociationRefused(_tls_refusal(error)) from None
+            # Cut by the watchdog, the handshake ends as if the peer had closed.
+            raise AssociationRefused(Refusal.TIMEOUT if connection.timed_out else _tls_refusal(error)) from None
         self.fingerprint = peer_fingerprint(certificate)
 
     def _converse(self) -> None:
@@ -200,14 +201,16 @@ class Session:
 
     def _begin(self, desk: Desk, event: CommandReceived) -> Exchange | None:
         message, context_id = event.message, event.context_id
+        # A context stands for one SOP class, and so for one kind of message (PS3.8 7.1.1.13, PS3.4).
+        agreed = OPERATIONS.get(self._association.contexts[context_id].abstract_syntax, Operation.STORE)
         match message:
-            case CStoreRq() if event.has_data_set:
+            case CStoreRq() if event.has_data_set and agreed is Operation.STORE:
                 return StoreExchange(desk, context_id, message)
-            case CFindRq() if event.has_data_set:
+            case CFindRq() if event.has_data_set and agreed is Operation.QUERY:
                 return FindExchange(desk, context_id, message)
-            case CGetRq() if event.has_data_set:
+            case CGetRq() if event.has_data_set and agreed is Operation.RETRIEVE:
                 return GetExchange(desk, context_id, message)
-            case CEchoRq() if not event.has_data_set:
+            case CEchoRq() if not event.has_data_set and agreed is Operation.ECHO:
                 self._send(
                     self._association.reply(context_id, CEchoRsp(message.message_id, SUCCESS, message.sop_class))
                 )
