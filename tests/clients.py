@@ -36,7 +36,7 @@ def ct(
     syntax: str = uids.EXPLICIT_LE,
     **elements: str,
 ) -> bytes:
-    """The encoded data set of a 16×16 CT slice."""
+    """The encoded data set of a CT slice, 16×16 unless there are more pixels."""
     dataset = Dataset()
     dataset.SOPClassUID = CT
     dataset.SOPInstanceUID = instance or f"{study}.1.{number}"
@@ -47,7 +47,8 @@ def ct(
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series or f"{study}.1"
     dataset.StudyID, dataset.SeriesNumber, dataset.InstanceNumber = "1", 1, number
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.Rows, dataset.Columns = 16, len(pixels) // 32
+    columns = min(len(pixels) // 32, 2048)
+    dataset.Rows, dataset.Columns = len(pixels) // 2 // columns, columns
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
     for keyword, value in elements.items():
         setattr(dataset, keyword, value)
