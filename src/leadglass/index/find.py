@@ -35,14 +35,15 @@ def find(
     statement, answered = build(level, keys, scope, combined_datetime=combined_datetime)
     if limit is not None or offset:
         statement = statement.limit(-1 if limit is None else limit).offset(offset)
-    result = connection.execution_options(yield_per=FETCHED).execute(statement)
     has_requests = tags.REQUEST_ATTRIBUTES_SEQUENCE in answered
-    for row in result:
-        answer: dict[int, Any] = dict(zip(answered, row, strict=True))
-        answer[tags.QUERY_RETRIEVE_LEVEL] = level.value
-        if has_requests:
-            answer[tags.REQUEST_ATTRIBUTES_SEQUENCE] = items(answer[tags.REQUEST_ATTRIBUTES_SEQUENCE])
-        yield answer
+    # The result is closed with the generator, or a search given up would hold its snapshot.
+    with connection.execution_options(yield_per=FETCHED).execute(statement) as result:
+        for row in result:
+            answer: dict[int, Any] = dict(zip(answered, row, strict=True))
+            answer[tags.QUERY_RETRIEVE_LEVEL] = level.value
+            if has_requests:
+                answer[tags.REQUEST_ATTRIBUTES_SEQUENCE] = items(answer[tags.REQUEST_ATTRIBUTES_SEQUENCE])
+            yield answer
 
 
 def build(

@@ -29,8 +29,9 @@ def locate(connection: Connection, keys: Attributes, scope: Scope, limit: int | 
     )
     if tags.PATIENT_ID in keys:
         statement = statement.join(patient, patient.c.id == study.c.patient_key)
-    for row in connection.execution_options(yield_per=FETCHED).execute(statement):
-        yield instance_row(tuple(row))
+    with connection.execution_options(yield_per=FETCHED).execute(statement) as result:
+        for row in result:
+            yield instance_row(tuple(row))
 
 
 def _condition(tag: int, value: object) -> Condition:
