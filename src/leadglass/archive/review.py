@@ -5,6 +5,7 @@ for good. Neither changes or removes a stored byte.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from leadglass.archive.authorise import authorise
@@ -28,12 +29,22 @@ def reviews(archive: "Archive", principal: Principal, state: str = "open") -> It
 
 
 def review(archive: "Archive", principal: Principal, review_id: int) -> ReviewRow:
-    """Raises NotFound."""
+    """With what the object itself says, which its study's row need not: the header may be all that differs. Raises
+    NotFound, VerificationFailed."""
     authorise(principal, Operation.REVIEW)
     found = archive.index.review(review_id)
     if found is None:
         raise NotFound(f"There is no review {review_id}.", "See `leadglass review list`.")
-    return found
+    claimed = study_from(_read_attributes(archive, archive.index.instance(found.instance_id)))
+    return replace(
+        found,
+        patient_name=claimed.patient_name,
+        birth_date=claimed.birth_date,
+        sex=claimed.sex,
+        study_date=claimed.date,
+        accession_number=claimed.accession_number,
+        study_description=claimed.description,
+    )
 
 
 def accept(archive: "Archive", principal: Principal, review_id: int) -> None:
