@@ -18,8 +18,11 @@ TIMEOUT = 60
 
 
 def peer_program(name: str) -> str:
-    """The path of a peer program. Skips where it is absent, but never in CI."""
-    found = shutil.which(name)
+    """The path of a peer program. Skips where it is absent, but never in CI. Not beside our interpreter, where
+    pynetdicom installs programs by the names of dcmtk's."""
+    ours = {Path(sys.executable).parent, Path(sys.prefix, "bin")}
+    elsewhere = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) not in ours]
+    found = shutil.which(name, path=os.pathsep.join(elsewhere))
     if found is None:
         if os.environ.get("CI"):
             pytest.fail(f"{name} is not installed, and CI installs it")
@@ -45,6 +48,12 @@ class Served:
     def init(self) -> Self:
         self.run("init")
         return self
+
+    def copy(self, folder: Path, *, settings: str = "") -> "Served":
+        """The same archive, keys and devices in another folder; it must not be served meanwhile."""
+        for name in (self.data.name, self.keys.name, self.devices.name):
+            shutil.copytree(self.folder / name, folder / name)
+        return Served(folder, settings=settings)
 
     def run(self, *words: str, status: int = 0, stdin: str = "") -> str:
         """Run a command; returns standard output and checks the exit code."""
