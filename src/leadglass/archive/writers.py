@@ -11,7 +11,7 @@ from leadglass.archive.journal import ChainedEvent, ChainHead, Journal, first_ma
 from leadglass.archive.studykeys import Salts
 from leadglass.errors import RefusedForSafety, VerificationFailed
 from leadglass.index.index import Index
-from leadglass.index.rows import WriterRow
+from leadglass.index.rows import EventRow, WriterRow
 from leadglass.index.transaction import Transaction
 from leadglass.model import AccessEvent, Outcome
 
@@ -20,14 +20,14 @@ CLOCK_TOLERANCE_US = 5 * 60 * 1_000_000
 
 
 def begin_chain(index: Index, mac_key: bytes, salts: Salts) -> ChainHead:
-    """Verify and close what earlier writers left open, then register this one. Raises RefusedForSafety when the clock
-    is more than five minutes behind the last event, VerificationFailed when a chain does not hold."""
+    """Close what earlier writers left open, then register this one. Raises RefusedForSafety when the clock is more than
+    five minutes behind the last event, VerificationFailed when the end of a chain does not hold (`fsck` walks all)."""
     last = index.last_event_time()
     if time.time_ns() // 1000 < last - CLOCK_TOLERANCE_US:
         raise RefusedForSafety("The clock is more than five minutes behind the last event.", "Set the clock right.")
     with index.begin() as tx:
         dead = tx.open_writers()
-        heads = {writer.id: verify_chain(index, tx, writer, mac_key, salts) for writer in dead}
+        heads = {writer.id: _chain_end(index, tx, writer, mac_key, salts) for writer in dead}
         number = tx.add_writer()
         own = ChainHead(number, 0, first_mac(number, index.archive_id), last)
         journal = Journal(mac_key, own)
@@ -53,12 +53,26 @@ def verify_chain(index: Index, tx: Transaction, writer: WriterRow, mac_key: byte
     for row in index.chain(writer.id):
         if row.n != n + 1:
             raise VerificationFailed(f"Event {n + 1} of writer {writer.id} is missing from the log.")
-        event = ChainedEvent(row.writer, row.n, row.time_us, row.action, row.principal, row.content, row.leaf, row.mac)
-        verify_link(mac_key, previous, event, salts.of(row.study_id, tx))
+        verify_link(mac_key, previous, _chained(row), salts.of(row.study_id, tx))
         previous, n, time_us = row.mac, row.n, row.time_us
     if writer.closed_n is not None and writer.closed_n != n:
         raise VerificationFailed(f"Writer {writer.id} wrote {writer.closed_n} events, but {n} are there.")
     return ChainHead(writer.id, n, previous, time_us)
+
+
+def _chain_end(index: Index, tx: Transaction, writer: WriterRow, mac_key: bytes, salts: Salts) -> ChainHead:
+    """Where an open chain stands. Raises VerificationFailed when its last event does not follow from the one before."""
+    end = index.chain_end(writer.id)
+    if not end:
+        return ChainHead(writer.id, 0, first_mac(writer.id, index.archive_id), 0)
+    previous = end[-2].mac if len(end) == 2 else first_mac(writer.id, index.archive_id)
+    last = end[-1]
+    verify_link(mac_key, previous, _chained(last), salts.of(last.study_id, tx))
+    return ChainHead(writer.id, last.n, last.mac, last.time_us)
+
+
+def _chained(row: EventRow) -> ChainedEvent:
+    return ChainedEvent(row.writer, row.n, row.time_us, row.action, row.principal, row.content, row.leaf, row.mac)
 
 
 def _event(action: str, detail: dict[str, object]) -> AccessEvent:

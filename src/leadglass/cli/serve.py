@@ -1,5 +1,6 @@
 """`leadglass serve`."""
 
+import gc
 import signal
 import sys
 from typing import Annotated
@@ -24,7 +25,9 @@ def serve(
     data: Data,
     keys: Keys,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    dimse_port: Annotated[int, typer.Option(help="Port of DICOM over TLS; 0 takes a free one.")] = 2762,
+    dimse_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of DICOM over TLS; 0 takes a free one.")
+    ] = 2762,
     https_port: Annotated[int, typer.Option(help="Port of the web door.")] = 8443,  # noqa: ARG001 - the contract's
     config: Config = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log in JSON lines.")] = False,
@@ -41,6 +44,8 @@ def serve(
             log.warning("repaired", what=repair)
         if same_device(data, keys):
             log.warning("data and keys are on one device: whoever takes it has both")
+        # What is loaded by now stays: the collector need not look at it again and again.
+        gc.freeze()
         listener = Listener(archive, settings.dimse.config(), chains, host, dimse_port)
         control = ControlDoor(archive)
         archive.housekeeping.start()

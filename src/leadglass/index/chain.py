@@ -6,13 +6,15 @@ from typing import Any
 from leadglass.index.rows import EventRow, WriterRow
 from leadglass.index.terms import Terms
 
+#: An event's id is its writer's number times 2^40, plus its own number in the writer's chain.
+CHAIN = 1 << 40
 _EVENT_SELECT = """
-    SELECT event.id, writer, n, time, study_id, action.text, principal.text, content, leaf, mac, leaf_index
+    SELECT event.id, event.id / 1099511627776, event.id % 1099511627776, time, study_id, action.text, principal.text, content, leaf,
+           mac, leaf_index
     FROM event JOIN term AS action ON action.id = event.action JOIN term AS principal ON principal.id = event.principal
     """
 _INSERT_EVENT = (
-    "INSERT INTO event (writer, n, time, study_id, action, principal, content, leaf, mac) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO event (id, time, study_id, action, principal, content, leaf, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -37,7 +39,8 @@ class ChainWriter:
     ) -> None:
         cursor, terms = self._cursor, self._terms
         action_id, principal_id = terms.of(cursor, action), terms.of(cursor, principal)
-        cursor.execute(_INSERT_EVENT, (writer, n, time_us, study_id, action_id, principal_id, content, leaf, mac))
+        event_id = writer * CHAIN + n
+        cursor.execute(_INSERT_EVENT, (event_id, time_us, study_id, action_id, principal_id, content, leaf, mac))
 
     def add_writer(self) -> int:
         """A new chain, still open."""
@@ -57,8 +60,16 @@ def writers(cursor: Any) -> list[WriterRow]:
 
 
 def chain(cursor: Any, writer: int) -> Iterator[EventRow]:
-    for row in cursor.execute(_EVENT_SELECT + "WHERE writer = ? ORDER BY n", (writer,)):
+    bounds = (writer * CHAIN, (writer + 1) * CHAIN)
+    for row in cursor.execute(_EVENT_SELECT + "WHERE event.id > ? AND event.id < ? ORDER BY event.id", bounds):
         yield EventRow(*row)
+
+
+def chain_end(cursor: Any, writer: int) -> list[EventRow]:
+    """The last two events of a chain, in order; fewer when it has fewer."""
+    bounds = (writer * CHAIN, (writer + 1) * CHAIN)
+    query = _EVENT_SELECT + "WHERE event.id > ? AND event.id < ? ORDER BY event.id DESC LIMIT 2"
+    return [EventRow(*row) for row in cursor.execute(query, bounds)][::-1]
 
 
 def events(

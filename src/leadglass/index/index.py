@@ -166,6 +166,10 @@ class Index:
         """One writer's events in order."""
         return self._stream(lambda cursor: chain.chain(cursor, writer))
 
+    def chain_end(self, writer: int) -> list[EventRow]:
+        """The last two of one writer's events, in order; fewer when it has fewer."""
+        return self._read(lambda cursor: chain.chain_end(cursor, writer))
+
     def writers(self) -> list[WriterRow]:
         return self._read(chain.writers)
 

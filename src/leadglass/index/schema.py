@@ -169,9 +169,8 @@ writer = _table(
 
 event = _table(
     "event",
-    Column("id", Wide, primary_key=True),
-    Column("writer", Integer, ForeignKey("writer.id"), nullable=False),
-    Column("n", Wide, nullable=False),
+    #: writer · 2^40 + n. One B-tree for all: each further one would cost every commit a page.
+    Column("id", Wide, primary_key=True, autoincrement=False),
     Column("time", Wide, nullable=False),
     Column("study_id", Wide, ForeignKey("log_salt.study_id")),
     Column("action", Integer, ForeignKey("term.id"), nullable=False),
@@ -180,10 +179,7 @@ event = _table(
     Column("leaf", LargeBinary, nullable=False),
     Column("mac", LargeBinary, nullable=False),
     Column("leaf_index", Wide),
-    UniqueConstraint("writer", "n"),
-    sqlite_autoincrement=True,
 )
-Index("event_principal", event.c.principal)
 
 device = _table(
     "device",

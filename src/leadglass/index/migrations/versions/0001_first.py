@@ -114,8 +114,6 @@ def upgrade() -> None:
     op.create_table(
         "event",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("writer", sa.Integer(), nullable=False),
-        sa.Column("n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("time", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("study_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("action", sa.Integer(), nullable=False),
@@ -136,16 +134,9 @@ def upgrade() -> None:
             ["study_id"],
             ["log_salt.study_id"],
         ),
-        sa.ForeignKeyConstraint(
-            ["writer"],
-            ["writer.id"],
-        ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("writer", "n"),
-        sqlite_autoincrement=True,
         sqlite_strict=True,
     )
-    op.create_index("event_principal", "event", ["principal"], unique=False)
     op.create_table(
         "study",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
