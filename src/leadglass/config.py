@@ -59,6 +59,8 @@ def load(path: Path | None) -> Settings:
             tables = tomllib.loads(path.read_text())
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}.", "Give the right --config.") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{path} is not UTF-8, as TOML is.") from None
         except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{path} is not TOML: {error}.") from None
     unknown = sorted(set(tables) - set(Settings.model_fields))

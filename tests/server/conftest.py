@@ -1,4 +1,4 @@
-"""Archives for the tests of the doors: made once, copied for each test or module that changes them."""
+"""Archives for the tests of the doors: copies of the furnished one, each with settings of its own."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,23 +6,13 @@ from pathlib import Path
 import pytest
 from tests.served import Served
 
-#: `copied(folder, settings)`: the template's archive in a folder, with settings in TOML.
+#: `copied(folder, settings)`: an archive in a folder, with settings in TOML; not served yet.
 Copied = Callable[..., Served]
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Served:
-    """An empty archive with a scanner, a workstation and a steward; never served itself."""
-    served = Served(tmp_path_factory.mktemp("template")).init()
-    served.enrol("scanner", "modality")
-    served.enrol("workstation", "clinician", options=("--person", "Dr. Test"))
-    served.enrol("steward", "steward")
-    return served
-
-
-@pytest.fixture(scope="session")
-def copied(template: Served) -> Copied:
+def copied(furnished: Served) -> Copied:
     def copy(folder: Path, settings: str = "") -> Served:
-        return template.copy(folder, settings=settings)
+        return furnished.copy(folder, settings=settings)
 
     return copy

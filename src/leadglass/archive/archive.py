@@ -109,6 +109,7 @@ def _in_words(recovery: Recovery) -> tuple[str, ...]:
 
 def create_archive(data: Path, keys: Path, hostnames: tuple[str, ...]) -> KeyDirectory:
     """Make an empty archive and its keys. Raises RefusedForSafety when either directory holds one already."""
+    DataDirectory.require_free(data)  # before there are keys to nothing
     made = KeyDirectory.create(keys)
     provision(made, hostnames)
     directory = DataDirectory.create(data)

@@ -25,11 +25,16 @@ class DataDirectory:
         self._version = path / "VERSION"
         self._lock = -1
 
+    @staticmethod
+    def require_free(path: Path) -> None:
+        """Raises RefusedForSafety unless `path` is an empty directory or nothing."""
+        if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
+            raise RefusedForSafety(f"{path} is not an empty directory.", "Give a new directory to --data.")
+
     @classmethod
     def create(cls, path: Path) -> "DataDirectory":
         """An empty directory, 0700. Raises RefusedForSafety when anything is in it."""
-        if path.exists() and any(path.iterdir()):
-            raise RefusedForSafety(f"{path} is not empty.", "Give a new directory to --data.")
+        cls.require_free(path)
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(0o700)
         directory = cls(path)
