@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from leadglass.archive.journal import ChainHead, Journal
 from leadglass.archive.studykeys import Salts
@@ -49,6 +49,12 @@ class Writing:
 Job = Callable[[Writing], T]
 
 
+class _Queued(NamedTuple):
+    job: Job[Any]
+    future: Future[Any]
+    first: Future[None] | None
+
+
 class Committer:
     """Owns the writer connection. When a job raises, the others of its transaction are run each by itself."""
 
@@ -56,19 +62,23 @@ class Committer:
         self._index = index
         self._journal = journal
         self._salts = salts
-        self._queue: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job[T]) -> Future[T]:
-        """Queue a job. The future is done once the job's writes are durable, or holds its error."""
+    def submit(self, job: Job[T], first: "Future[None] | None" = None) -> Future[T]:
+        """Queue a job. The future is done once the job's writes are durable, or holds its error.
+
+        `first` must be done before the transaction commits, and undoes it when it failed: what the job writes about
+        (bytes in a pack) is durable before the row that names it, while both are under way at once.
+        """
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise NotAvailable("The archive is shutting down.", "Try again when it is up.")
-            self._queue.put((job, future))
+            self._queue.put(_Queued(job, future, first))
         return future
 
     def run(self, job: Job[T]) -> T:
@@ -100,25 +110,29 @@ class Committer:
             if batch:
                 self._commit_batch(batch)
 
-    def _commit_batch(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
+    def _commit_batch(self, batch: list[_Queued]) -> None:
         try:
-            results = self._transact([job for job, _ in batch])
+            results = self._transact(batch)
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
             if len(batch) == 1:
-                batch[0][1].set_exception(_explained(error))
+                batch[0].future.set_exception(_explained(error))
                 return
             for item in batch:
                 self._commit_batch([item])
             return
-        for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+        for queued, result in zip(batch, results, strict=True):
+            queued.future.set_result(result)
 
-    def _transact(self, jobs: list[Job[Any]]) -> list[Any]:
+    def _transact(self, batch: list[_Queued]) -> list[Any]:
         head = self._journal.head
         try:
             with self._index.begin() as tx:
                 writing = Writing(tx, self._journal, self._salts)
-                return [job(writing) for job in jobs]
+                results = [queued.job(writing) for queued in batch]
+                for queued in batch:
+                    if queued.first is not None:
+                        queued.first.result()
+                return results
         except BaseException:
             self._journal.head = head  # the chain goes on from the last event that is durable
             raise

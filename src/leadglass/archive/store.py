@@ -1,15 +1,17 @@
 """The store verb: sealed while it streams, inspected alongside, durable before it is acknowledged.
 
 Order of writes, each before the next (docs/formats/pack.md has every crash case): sealed bytes → fdatasync of the pack
-→ one SQL transaction with instance row and event → success. The pack is synced in the caller's thread, so that several
-associations sync at once while the committer commits.
+→ COMMIT of one SQL transaction with instance row and event → success. The pack is synced in the caller's thread, while
+the committer works out the transaction's rows.
 """
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from leadglass.archive.authorise import authorise
+from leadglass.archive.committer import Job
 from leadglass.archive.identity import Compare, Placed, Placement, place
 from leadglass.archive.incoming import Incoming, Layout, Relation, relate
 from leadglass.archive.refusals import record_refusal
@@ -29,6 +31,8 @@ from leadglass.pack.writer import StoredObject
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
 
+#: Plain bytes above which a pack is synced before its object is placed.
+SYNCED_FIRST = 8 * 1024 * 1024
 CHECK_DISK_EVERY = 64 * 1024 * 1024
 
 
@@ -106,7 +110,6 @@ class StoreSession:
 
     def _place(self, scan: Scan, attributes: dict[int, str], claim: Claim, keyed: KeyedClaim) -> Placed:
         stored = self._object.finish(keyed.key, Layout.of(scan.header_length, scan.pixel_data).encode())
-        self._object.sync()
         incoming = Incoming(
             principal=self._principal,
             peer=self._received.peer,
@@ -137,12 +140,32 @@ class StoreSession:
         relations: dict[int, Relation] = {}
         salts = self._archive.salts
         new: ContentDigest | None = None
-        while True:
-            answer = self._archive.committer.run(partial(place, incoming=incoming, relations=relations, salts=salts))
-            if isinstance(answer, Placed):
-                return answer
+        answer = self._place_while_syncing(
+            partial(place, incoming=incoming, relations=relations, salts=salts), incoming
+        )
+        while not isinstance(answer, Placed):
             new = new or self._digest(incoming.stored, incoming)
             relations |= self._relations(answer, incoming, new)
+            answer = self._archive.committer.run(partial(place, incoming=incoming, relations=relations, salts=salts))
+        return answer
+
+    def _place_while_syncing(self, job: Job[Placed | Compare], incoming: Incoming) -> Placed | Compare:
+        """The committer works out the rows while this thread syncs the pack, and waits for it before it commits.
+
+        A long sync would keep everybody else's transaction waiting: large objects are synced first.
+        """
+        if incoming.stored.plain_length > SYNCED_FIRST:
+            self._object.sync()
+            return self._archive.committer.run(job)
+        synced: Future[None] = Future()
+        answer = self._archive.committer.submit(job, synced)
+        try:
+            self._object.sync()
+        except BaseException as error:
+            synced.set_exception(error)
+            raise
+        synced.set_result(None)
+        return answer.result()
 
     def _relations(self, question: Compare, incoming: Incoming, new: ContentDigest) -> dict[int, Relation]:
         relations = {}

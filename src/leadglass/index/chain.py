@@ -9,8 +9,8 @@ from leadglass.index.terms import Terms
 #: An event's id is its writer's number times 2^40, plus its own number in the writer's chain.
 CHAIN = 1 << 40
 _EVENT_SELECT = """
-    SELECT event.id, event.id / 1099511627776, event.id % 1099511627776, time, study_id, action.text, principal.text, content, leaf,
-           mac, leaf_index
+    SELECT event.id, event.id / 1099511627776, event.id % 1099511627776, time, study_id, action.text, principal.text,
+           content, leaf, mac, leaf_index
     FROM event JOIN term AS action ON action.id = event.action JOIN term AS principal ON principal.id = event.principal
     """
 _INSERT_EVENT = (

@@ -18,8 +18,8 @@ NEVER = float("inf")
 PDU_HEADER_BYTES = 6
 
 
-class ConnectionLost(Exception):  # noqa: N818 - an end, not an error: peers may leave whenever they like
-    """The peer closed or broke the connection, or the watchdog cut it."""
+class ConnectionLost(Exception):
+    """The peer closed or broke the connection, or the watchdog cut it: an end, not an error."""
 
 
 class Connection:
