@@ -77,6 +77,7 @@ def connected(
     *proposals: tuple[str, str],
     retrieves: bool = False,
     aet: str = "",
+    called: str = "LEADGLASS",
     user: UserIdentity | None = None,
 ) -> Iterator[Requestor]:
     """An association as an enrolled device; one context for each (abstract syntax, transfer syntax)."""
@@ -90,7 +91,7 @@ def connected(
         "127.0.0.1",
         archive.port,
         calling_ae=aet or device.upper(),
-        called_ae="LEADGLASS",
+        called_ae=called,
         contexts=contexts,
         tls=client_context(archive.devices / "ca.crt", chain),
         server_hostname="localhost",

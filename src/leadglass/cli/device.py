@@ -60,6 +60,7 @@ def add(
     """Enrol a device. Its private key is made here (--out, --p12) or never leaves it (--csr, --cert)."""
     _check_name(name)
     made = _credential(KeyDirectory.open(keys), name, csr, cert, p12, out)
+    password = _password(p12)
     params = {
         "name": name,
         "site": site,
@@ -74,7 +75,7 @@ def add(
     }
     with verbs(data, keys) as archive:
         archive.call("device-add", params)
-    _write(KeyDirectory.open(keys), name, made, out, p12)
+    _write(KeyDirectory.open(keys), name, made, out, p12, password)
     typer.echo(f"enrolled {name}: key {_certificate(made).fingerprint[:16]}…, until {_day(_certificate(made))}")
     if "clinician" in role and not person:
         typer.echo(
@@ -97,9 +98,10 @@ def renew(
 ) -> None:
     """Give a device a further certificate. Its present one goes on for 30 days."""
     made = _credential(KeyDirectory.open(keys), name, csr, cert, p12, out)
+    password = _password(p12)
     with verbs(data, keys) as archive:
         archive.call("device-renew", {"name": name, **_encoded(made, cert, ca)})
-    _write(KeyDirectory.open(keys), name, made, out, p12)
+    _write(KeyDirectory.open(keys), name, made, out, p12, password)
     typer.echo(f"renewed {name} until {_day(_certificate(made))}; its earlier certificates go on for 30 days")
 
 
@@ -191,10 +193,18 @@ def _encoded(made: Issued | Certificate, cert: Path | None, ca: Path | None) -> 
     }
 
 
-def _write(keys: KeyDirectory, name: str, made: Issued | Certificate, out: Path | None, p12: Path | None) -> None:
+def _password(p12: Path | None) -> str:
+    """Asked for before anything is enrolled: without it the key could not be handed out."""
+    if p12 is None:
+        return ""
+    return str(typer.prompt("Password of the PKCS#12 file", hide_input=True, confirmation_prompt=True))
+
+
+def _write(
+    keys: KeyDirectory, name: str, made: Issued | Certificate, out: Path | None, p12: Path | None, password: str
+) -> None:
     ours = authority_certificate(keys)
     if p12 is not None and isinstance(made, Issued):
-        password = typer.prompt("Password of the PKCS#12 file", hide_input=True, confirmation_prompt=True)
         _create(p12, pkcs12_bundle(name, made, ours, password.encode()), 0o600)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
