@@ -23,6 +23,24 @@ from leadglass.dimse.status import SUCCESS
 from leadglass.errors import LeadglassError
 from leadglass.model import Attributes
 
+#: Of pydicom's test files those that are whole and of different kinds: the others are broken on purpose.
+PACKAGED = (
+    "CT_small",
+    "MR_small",
+    "examples_jpeg2k",
+    "examples_overlay",
+    "examples_palette",
+    "examples_rgb_color",
+    "examples_ybr_color",
+    "693_J2KI",
+    "SC_rgb_rle",
+    "liver_1frame",
+    "rtdose_1frame",
+    "rtplan",
+    "rtstruct",
+    "test-SR",
+    "waveform_ecg",
+)
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 console = Console(highlight=False, soft_wrap=True)
 
@@ -33,6 +51,8 @@ def main() -> None:
         _run(folder)
     except KeyboardInterrupt:
         console.print("\nStopping; the archive is thrown away.")
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)  # the command has said why
     except LeadglassError as error:
         console.print(f"[red]{error.message}[/] {error.remedy}")
         sys.exit(error.exit_code)
@@ -52,7 +72,7 @@ def _run(folder: Path) -> None:
     console.rule("Serving")
     with _served(folder) as (server, port):
         console.rule("Import: the images packaged with pydicom, and a generated CT phantom")
-        _leadglass(folder, "import", str(_phantom(folder)), *map(str, _packaged()), check=False)
+        _leadglass(folder, "import", str(_phantom(folder)), *map(str, _packaged()))
         console.rule("Query and retrieve over TLS, as the workstation")
         _show(folder, port)
         console.rule("How to connect")
@@ -60,11 +80,11 @@ def _run(folder: Path) -> None:
         server.wait()
 
 
-def _leadglass(folder: Path, *words: str, check: bool = True) -> None:
+def _leadglass(folder: Path, *words: str) -> None:
     places = ("--data", str(folder / "data"), "--keys", str(folder / "keys"))
     shown = [word for word in words if not word.endswith((".dcm", ".DCM"))]
     console.print(f"[bold]$ leadglass {' '.join(shown)}[/]")
-    subprocess.run([sys.executable, "-m", "leadglass.cli", *words, *places], check=check)
+    subprocess.run([sys.executable, "-m", "leadglass.cli", *words, *places], check=True)
 
 
 @contextmanager
@@ -96,7 +116,7 @@ def _phantom(folder: Path) -> Path:
 
 def _packaged() -> list[Path]:
     root = Path(pydicom.__file__).parent / "data" / "test_files"
-    return sorted(path for path in root.rglob("*.dcm") if path.is_file())
+    return [root / f"{name}.dcm" for name in PACKAGED]
 
 
 def _connect(

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from leadglass.cli.access import Reach, reach
 from leadglass.cli.options import Data, Keys
@@ -46,22 +46,23 @@ def import_(
 ) -> None:
     """Store DICOM files, through a running `serve` or by opening the archive. Exit code 1 if any was refused."""
     files = list(_files(paths))
-    total = sum(path.stat().st_size for path in files)
+    sizes = {path: path.stat().st_size for path in files}
+    total = sum(sizes.values())
     report = Report()
     columns = (
-        TextColumn("importing"),
+        TextColumn("importing {task.fields[files]} files"),
         BarColumn(),
-        MofNCompleteColumn(),
+        DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     with reach(data, keys) as way, Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("files", total=len(files))
+        task = bar.add_task("import", total=total, files=len(files))
         params = {"issuer": issuer, "site": site}
         for batch, results in _import_all(way, files, params):
             for path, result in zip(batch, results, strict=True):
                 report.add(path, result)
-            bar.advance(task, len(batch))
+            bar.advance(task, sum(sizes[path] for path in batch))
     _tell(report, total)
     if report.problems:
         sys.exit(1)

@@ -1,0 +1,23 @@
+"""`make demo` as a newcomer runs it, up to the point where it waits for Ctrl-C."""
+
+import signal
+import subprocess
+import sys
+
+
+def test_the_demo_shows_a_query_and_a_retrieval_and_leaves_nothing() -> None:
+    command = [sys.executable, "-m", "leadglass.cli.demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
+        assert demo.stdout is not None
+        shown = []
+        for line in demo.stdout:
+            shown.append(line)
+            if "Ctrl-C stops it" in line:
+                break
+        demo.send_signal(signal.SIGINT)
+        rest = demo.stdout.read()
+        assert demo.wait(60) == 0, "".join(shown) + rest
+    text = "".join(shown)
+    assert "retrieved the phantom: 60 images" in text
+    assert "refused" not in text
+    assert "Traceback" not in text + rest
