@@ -131,3 +131,14 @@ def test_names_that_match(one: str, other: str) -> None:
 def test_names_that_do_not_match() -> None:
     assert fold_name("が") != fold_name("か")
     assert fold_name("Doe^Jane") != fold_name("Doe Jane")
+
+
+def test_jis_x_0201_has_no_kanji() -> None:
+    """PS3.5 H.3.2: kanji are written with an escape, after which the initial G0 of ISO IR 13 is JIS X 0201 again."""
+    name, charsets = "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎", ("ISO_IR 13", "ISO_IR 87")
+    encoded = encode_text(name, charsets, "PN")
+    assert encoded == b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J"
+    assert decode_text(encoded, charsets, "PN") == name
+    with pytest.raises(DataSetError):
+        encode_text(name, ("ISO_IR 13",), "PN")
+    assert choose_charset([name], ("ISO_IR 13",)) == ("ISO_IR 192",)

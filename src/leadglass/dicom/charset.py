@@ -60,6 +60,8 @@ _ESCAPES: Final = {
 }
 _ESCAPE_OF: Final = {codec: escape for escape, (_, codec) in _ESCAPES.items() if codec != "ascii"}
 _TWO_BYTE_G0: Final = {"iso2022_jp": b"\x1b$B", "iso2022_jp_2": b"\x1b$(D"}
+_JIS_X_0201: Final = "shift_jis"
+_NOT_JIS_X_0201: Final = re.compile("[^\x00-\x7f｡-ﾟ]")
 _SEGMENT: Final = re.compile(rb"(\x1b(?:\$?[()-])?[@-~]|\x1b\$[@-~])")
 _TERM: Final = re.compile(r"ISO[ _-]?(?:2022)?[ _-]*(?:IR)?[ _-]*(\d+)")
 #: PS3.5 6.1.2.5.3: code elements fall back to the initial ones at these.
@@ -166,11 +168,18 @@ def encode_text(text: str, charsets: tuple[str, ...], vr: str) -> bytes:
         first = _extended(charsets)[0]
         codec = "ascii" if first == "ISO_IR 6" else _CODECS[first]
         try:
-            return text.encode(codec)
+            return _encode(text, codec)
         except UnicodeEncodeError:
             if first not in _STAND_ALONE and len(_extended(charsets)) > 1:
                 return _encode_extended(text, codec, _extended(charsets)[1:], vr)
     raise DataSetError("A text has characters that its specific character set does not have (PS3.5 6.1).")
+
+
+def _encode(text: str, codec: str) -> bytes:
+    """Raises UnicodeEncodeError. Shift JIS stands in for JIS X 0201, which has none of its two-byte characters."""
+    if codec == _JIS_X_0201 and (foreign := _NOT_JIS_X_0201.search(text)):
+        raise UnicodeEncodeError(codec, text, foreign.start(), foreign.end(), "not in JIS X 0201")
+    return text.encode(codec)
 
 
 def _encode_extended(text: str, initial: str, others: tuple[str, ...], vr: str) -> bytes:
@@ -181,10 +190,12 @@ def _encode_extended(text: str, initial: str, others: tuple[str, ...], vr: str) 
 def _encode_part(part: str, initial: str, others: tuple[str, ...]) -> bytes:
     for codec in (initial, *(_CODECS[term] for term in others)):
         try:
-            encoded = part.encode(codec)
+            encoded = _encode(part, codec)
         except UnicodeEncodeError:
             continue
-        if codec == initial or codec in _TWO_BYTE_G0:  # Python's codecs write those escapes themselves
+        if codec in _TWO_BYTE_G0:  # Python's codecs write those escapes themselves, and go back to ASCII
+            return encoded.replace(b"\x1b(B", b"\x1b(J") if initial == _JIS_X_0201 else encoded
+        if codec == initial:
             return encoded
         return _ESCAPE_OF[codec] + encoded
     raise DataSetError("A text has characters that its specific character sets do not have (PS3.5 6.1).")
