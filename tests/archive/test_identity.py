@@ -1,9 +1,11 @@
 """The same SOP Instance UID again (PS3.4 B.2.3 leaves it to the SCP): nothing that was kept is ever overwritten."""
 
+import json
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import count
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
@@ -14,10 +16,12 @@ from tests.archive.review import accept, instances_on_record, listed, only, reje
 from tests.clients import CT, ROOT, connected, ct, find, get, store
 from tests.served import Served
 
+from leadglass.crypto.keys import KeyDirectory
 from leadglass.dicom import tags, uids
 from leadglass.dimse.message import CStoreRsp
 from leadglass.dimse.status import IDENTITY_CONFLICT, SUCCESS
 from leadglass.errors import UsageError
+from leadglass.index.index import Index
 
 RLE = "1.2.840.10008.1.2.5"
 OTHER_PIXELS = bytes(512)
@@ -248,3 +252,16 @@ def test_the_command_line_of_a_steward(archive: Served, study: str) -> None:
     assert "accepted already" in archive.run("review", "reject", number, status=2)
     assert "no review 4711" in archive.run("review", "accept", "4711", status=1)
     assert named(archive, study) == ["Corrected^Name"]
+
+
+def test_other_pixels_are_a_security_event(furnished: Served, tmp_path: Path, study: str) -> None:
+    with furnished.copy(tmp_path) as archive:
+        put(archive, ct(study=study))
+        put(archive, ct(study=study, pixels=OTHER_PIXELS))
+    index = Index.open(archive.data / "index.db", KeyDirectory.open(archive.keys).root().derive("index"))
+    events = [json.loads(row.content) for row in index.events(newest_first=False, limit=1000)]
+    index.close()
+    told = [event for event in events if event["a"] == "store" and event["p"] == "device:scanner"]
+    assert [event["d"].get("placement") for event in told][:2] == ["stored", "refused: other pixels"]
+    assert {event["d"]["instance"] for event in told} == {f"{study}.1.1"}
+    assert told[-1]["d"]["status"] == "C311"

@@ -42,7 +42,7 @@ def filled(archive: Served) -> Served:
         *(ct(number, study=HEAD, patient_id="Q-1", patient_name="Query^Anna", **head) for number in (1, 2, 3)),
         ct(1, study=HEAD, series=f"{HEAD}.2", instance=f"{HEAD}.2.1", patient_id="Q-1", patient_name="Query^Anna",
            **{**head, "Modality": "SR", "SeriesDescription": "Report"}),
-        ct(1, study=CHEST, patient_id="Q-2", patient_name="Query^Bert", AccessionNumber="A-2", StudyTime="235900", **chest),
+        ct(1, study=CHEST, patient_id="Q-2", patient_name="Query^Bert", AccessionNumber="A-2", **chest),
         ct(1, study=THIRD, patient_id="Q-3", patient_name="Doe^Jane", AccessionNumber="A-3", StudyDate="20231231"),
     ]  # fmt: skip
     assert [response.status for response in store(archive, *sets)] == [SUCCESS] * len(sets)
