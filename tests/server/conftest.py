@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from tests.served import Served
 
-#: `copied(folder, settings)`: an archive in a folder, with settings in TOML; not served yet.
+#: `copied(folder, settings, environment)`: an archive in a folder, with settings in TOML
+#: and environment variables; not served yet.
 Copied = Callable[..., Served]
 
 
 @pytest.fixture(scope="session")
 def copied(furnished: Served) -> Copied:
-    def copy(folder: Path, settings: str = "") -> Served:
-        return furnished.copy(folder, settings=settings)
+    def copy(folder: Path, settings: str = "", environment: dict[str, str] | None = None) -> Served:
+        made = furnished.copy(folder, settings=settings)
+        return Served(folder, settings=settings, environment=environment) if environment else made
 
     return copy

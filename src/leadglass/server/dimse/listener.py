@@ -65,11 +65,11 @@ class Listener:
         self._thread.join()
         self._socket.close()
         deadline = time.monotonic() + self._config.drain_seconds
-        for session, thread in self._live():
+        for session, _ in self._live():
             if session.between_messages:
                 session.connection.cut()
-            else:
-                thread.join(max(0.0, deadline - time.monotonic()))
+        for _, thread in self._live():
+            thread.join(max(0.0, deadline - time.monotonic()))
         for session, thread in self._live():
             session.connection.cut()
             thread.join(self._config.drain_seconds)
