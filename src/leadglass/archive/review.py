@@ -56,12 +56,14 @@ def accept(archive: "Archive", principal: Principal, review_id: int) -> None:
     def write(writing: Writing) -> None:
         tx = writing.tx
         target = _series_to_show_in(writing, arrived)
+        # The site that will see it, which after a move is not the one that sent it.
+        site = tx.study(tx.series_row(target).study_id).site
         for other in tx.instances(arrived.uid):
-            if other.state is InstanceState.VISIBLE and other.site == arrived.site:
+            if other.state is InstanceState.VISIBLE and other.site == site:
                 tx.set_state(other.id, InstanceState.SUPERSEDED)
         if target != arrived.series_id:
             tx.move_instance(arrived.id, target)
-        elif arrived.state is InstanceState.REVISION:
+        elif arrived.state in (InstanceState.REVISION, InstanceState.CONFLICT):
             tx.update_study(arrived.study_id, study_from(attributes))
             tx.update_series(target, series_from(attributes))
         tx.set_state(arrived.id, InstanceState.VISIBLE)
