@@ -199,11 +199,12 @@ def test_other_pixels_are_refused_and_kept(archive: Served, study: str) -> None:
 
 
 def test_other_pixels_that_a_steward_accepts(archive: Served, study: str) -> None:
-    original, better = ct(study=study), ct(study=study, pixels=OTHER_PIXELS)
+    original, better = ct(study=study), ct(study=study, pixels=OTHER_PIXELS, patient_name="Better^Name")
     put(archive, original)
     assert put(archive, better).status == IDENTITY_CONFLICT
     accept(archive, only(archive, f"{study}.1.1"))
     assert shown(archive, study) == {f"{study}.1.1": better}
+    assert named(archive, study) == ["Better^Name"]
     assert put(archive, better).status == SUCCESS
 
 

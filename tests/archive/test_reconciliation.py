@@ -127,6 +127,20 @@ def test_the_same_instance_from_another_site(archive: Served, study: str) -> Non
     assert shown(archive, study, device="north-viewer") == {}
 
 
+def test_an_accepted_version_of_another_site_supersedes_the_owners(archive: Served, study: str) -> None:
+    original, corrected = ct(study=study), ct(study=study, patient_name="Corrected^Name")
+    put(archive, original)
+    put(archive, corrected, device="north-scanner")
+    before = instances_on_record(archive)
+    accept(archive, only(archive, f"{study}.1.1"))
+    images = find(archive, "IMAGE", {tags.STUDY_INSTANCE_UID: study, tags.SOP_INSTANCE_UID: ""})
+    assert [image[tags.SOP_INSTANCE_UID] for image in images] == [f"{study}.1.1"]
+    assert shown(archive, study) == {f"{study}.1.1": corrected}
+    (answer,) = find(archive, "STUDY", {tags.STUDY_INSTANCE_UID: study, tags.NUMBER_OF_STUDY_RELATED_INSTANCES: ""})
+    assert answer[tags.NUMBER_OF_STUDY_RELATED_INSTANCES] == "1"
+    assert instances_on_record(archive) == before
+
+
 def test_sites_see_their_own_studies(archive: Served, study: str) -> None:
     put(archive, ct(study=study), device="north-scanner")
     assert list(shown(archive, study, device="north-viewer")) == [f"{study}.1.1"]

@@ -65,3 +65,12 @@ def test_dictionary() -> None:
     assert keyword_of(0x00091010) == "00091010"
     with pytest.raises(KeyError):
         tag_of("NoSuchKeyword")
+
+
+def test_storage_sop_classes_of_today_and_of_patients_only() -> None:
+    # In PS3.6 since 2024, whatever release of the table is packaged.
+    assert STORAGE_SOP_CLASSES["1.2.840.10008.5.1.4.1.1.66.7"] == "Label Map Segmentation Storage"
+    assert STORAGE_SOP_CLASSES["1.2.840.10008.5.1.4.1.1.66.8"] == "Height Map Segmentation Storage"
+    # Non-Patient Object Storage, PS3.4 GG.3
+    for uid in ("1.2.840.10008.5.1.4.38.1", "1.2.840.10008.5.1.4.39.1", "1.2.840.10008.5.1.4.1.1.201.1"):
+        assert uid not in STORAGE_SOP_CLASSES
