@@ -71,7 +71,7 @@ class ControlDoor:
                 return
             try:
                 self._answer_all(caller, local_principal(uid))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, LookupError, TypeError) as error:
                 log.warning("control call ended", kind=type(error).__name__)
 
     def _answer_all(self, caller: socket.socket, principal: Principal) -> None:
@@ -95,6 +95,10 @@ def _answer(
         return {"result": run_verb(archive, principal, request["verb"], request["params"], files, progress)}
     except LeadglassError as error:
         return {"error": _nearest(error), "message": error.message, "remedy": error.remedy}
+    except Exception as error:  # noqa: BLE001 - on record here without its text, which may hold data
+        kind = type(error).__name__
+        log.error("a verb failed by a defect", kind=kind)
+        return {"error": LeadglassError.__name__, "message": f"That failed ({kind}).", "remedy": "Report it."}
 
 
 def run_verb(

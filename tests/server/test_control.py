@@ -1,0 +1,66 @@
+"""The control socket: for its owner only, and nothing that is sent to it ends it or shows in the log."""
+
+import socket
+import stat
+from collections.abc import Iterator
+
+import pytest
+from tests.served import Served
+from tests.server.conftest import Copied
+from tests.server.wire import ended, is_served
+
+from leadglass.errors import LeadglassError, UsageError
+from leadglass.server.control import ControlClient
+
+
+@pytest.fixture(scope="module")
+def archive(copied: Copied, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with copied(tmp_path_factory.mktemp("control")) as served:
+        yield served
+
+
+@pytest.fixture(autouse=True)
+def goes_on(archive: Served) -> Iterator[None]:
+    yield
+    assert "scanner" in archive.run("device", "list")
+    assert "Traceback" not in archive.log.read_text()
+    assert "plantedzq" not in archive.log.read_text()
+
+
+def test_only_its_owner_may_connect(archive: Served) -> None:
+    assert stat.S_IMODE((archive.data / "control.sock").stat().st_mode) == 0o600
+    assert stat.S_IMODE(archive.data.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"plantedzq\n",
+        b"{}\n",
+        b"[]\n",
+        b'{"verb": "device-list", "params": {}, "files": "plantedzq"}\n',
+        b'{"verb": "device-list", "params": {}}\n',
+        b"x" * 1_100_000,
+        b"\xff\xfe\n",
+    ],
+    ids=["words", "empty", "list", "files", "no-files", "endless", "encoding"],
+)
+def test_requests_that_are_none(archive: Served, sent: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(60)
+        caller.connect(str(archive.data / "control.sock"))
+        caller.sendall(sent)
+        ended(caller)
+
+
+def test_verbs_that_fail(archive: Served) -> None:
+    client = ControlClient.connect(archive.data)
+    with pytest.raises(UsageError, match="knows no verb"):
+        client.call("open-to-everybody", {}, (), lambda *_: None)
+    for verb, params in (("device-show", {}), ("review-show", {"id": ["plantedzq"]}), ("import", {"site": 3})):
+        with pytest.raises(LeadglassError) as failed:
+            client.call(verb, params, (0,), lambda *_: None)
+        assert "plantedzq" not in str(failed.value)
+    assert client.call("device-list", {}, (), lambda *_: None)
+    client.close()
+    is_served(archive, 1)
