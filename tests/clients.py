@@ -8,7 +8,6 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
-from tests.served import Served
 
 from leadglass.crypto.tls import CertificateChain, client_context
 from leadglass.dicom import tags, uids
@@ -18,6 +17,7 @@ from leadglass.dimse.message import CGetRsp, CStoreRq, CStoreRsp
 from leadglass.dimse.requestor import Requestor
 from leadglass.dimse.status import SUCCESS
 from leadglass.model import Attributes
+from tests.served import Served
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"

@@ -38,7 +38,8 @@ class DimseTable(_Table):
     drain_seconds: _Seconds = 10.0
     associations: Annotated[int, Field(ge=1, le=10_000)] = 512
     associations_per_device: Annotated[int, Field(ge=1, le=10_000)] = 256
-    strangers: Annotated[int, Field(ge=1, le=10_000)] = 256
+    strangers: Annotated[int, Field(ge=1, le=10_000)] = 512
+    strangers_per_source: Annotated[int, Field(ge=1, le=10_000)] = 256
 
     def config(self) -> DoorConfig:
         return DoorConfig(**self.model_dump())

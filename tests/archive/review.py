@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tests.served import Served
-
 from leadglass.server.control import ControlClient
+from tests.served import Served
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,6 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import dcmwrite
-from tests.archive.review import accept, instances_on_record, listed, only, reject
-from tests.clients import CT, ROOT, connected, ct, find, get, store
-from tests.served import Served
 
 from leadglass.crypto.keys import KeyDirectory
 from leadglass.dicom import tags, uids
@@ -22,6 +19,9 @@ from leadglass.dimse.message import CStoreRsp
 from leadglass.dimse.status import IDENTITY_CONFLICT, SUCCESS
 from leadglass.errors import UsageError
 from leadglass.index.index import Index
+from tests.archive.review import accept, instances_on_record, listed, only, reject
+from tests.clients import CT, ROOT, connected, ct, find, get, store
+from tests.served import Served
 
 RLE = "1.2.840.10008.1.2.5"
 OTHER_PIXELS = bytes(512)

@@ -6,14 +6,14 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from tests.archive.review import accept, instances_on_record, listed, only, reject
-from tests.clients import CT, ROOT, connected, ct, find, get, store
-from tests.interop.dcmtk import saved
-from tests.served import Served
 
 from leadglass.dicom import tags, uids
 from leadglass.dimse.status import IDENTITY_CONFLICT, SUCCESS
 from leadglass.model import Attributes
+from tests.archive.review import accept, instances_on_record, listed, only, reject
+from tests.clients import CT, ROOT, connected, ct, find, get, store
+from tests.interop.dcmtk import saved
+from tests.served import Served
 
 _numbers = count(1)
 

@@ -4,6 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from leadglass.dicom import tags
+from leadglass.errors import DataSetError, NotFound, UsageError
+from leadglass.index.answers import AVAILABLE_TRANSFER_SYNTAX_UID
+from leadglass.index.attributes import series_from, study_from
+from leadglass.index.index import Index
+from leadglass.index.rows import InstanceState, NewDevice, NewDeviceKey
+from leadglass.model import Level, Scope
 from tests.index.samples import (
     ARCHIVE_ID,
     CT,
@@ -16,14 +24,6 @@ from tests.index.samples import (
     found,
     new_instance,
 )
-
-from leadglass.dicom import tags
-from leadglass.errors import DataSetError, NotFound, UsageError
-from leadglass.index.answers import AVAILABLE_TRANSFER_SYNTAX_UID
-from leadglass.index.attributes import series_from, study_from
-from leadglass.index.index import Index
-from leadglass.index.rows import InstanceState, NewDevice, NewDeviceKey
-from leadglass.model import Level, Scope
 
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
 

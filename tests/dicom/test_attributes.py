@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 from pydicom.dataset import Dataset
-from tests.dicom.builders import NAME, item, long, nested, short
-from tests.dicom.oracle import encode, read, scan
 
 from leadglass.dicom.attributes import decode_attributes, decode_elements, encode_attributes
 from leadglass.dicom.uids import DEFLATED, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import DataSetError
 from leadglass.model import Attributes, DataSetLimits
+from tests.dicom.builders import NAME, item, long, nested, short
+from tests.dicom.oracle import encode, read, scan
 
 SYNTAXES = [TRANSFER_SYNTAXES[uid] for uid in (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, DEFLATED)]
 LIMITS = DataSetLimits()

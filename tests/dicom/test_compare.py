@@ -1,5 +1,8 @@
 from struct import pack
 
+from leadglass.dicom.compare import ContentDigest, content_digest
+from leadglass.dicom.uids import EXPLICIT_BE, TRANSFER_SYNTAXES, TransferSyntax
+from leadglass.model import DataSetLimits
 from tests.dicom.builders import (
     END_OF_ITEM,
     END_OF_SEQUENCE,
@@ -13,10 +16,6 @@ from tests.dicom.builders import (
     long,
     short,
 )
-
-from leadglass.dicom.compare import ContentDigest, content_digest
-from leadglass.dicom.uids import EXPLICIT_BE, TRANSFER_SYNTAXES, TransferSyntax
-from leadglass.model import DataSetLimits
 
 LIMITS = DataSetLimits(inline_value=64)
 BIG = TRANSFER_SYNTAXES[EXPLICIT_BE]

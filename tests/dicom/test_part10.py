@@ -3,11 +3,11 @@ from io import BytesIO
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from tests.dicom.builders import implicit, short
 
 from leadglass.dicom.part10 import encode_file_meta, read_file_meta
 from leadglass.dicom.uids import EXPLICIT_BE, EXPLICIT_LE, IMPLEMENTATION_CLASS_UID, IMPLICIT_LE
 from leadglass.errors import DataSetError
+from tests.dicom.builders import implicit, short
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

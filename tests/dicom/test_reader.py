@@ -4,6 +4,12 @@ from dataclasses import replace
 from struct import pack
 
 import pytest
+
+from leadglass.dicom.attributes import decode_elements
+from leadglass.dicom.reader import DataSetScanner, Scan
+from leadglass.dicom.uids import DEFLATED, EXPLICIT_BE, TRANSFER_SYNTAXES
+from leadglass.errors import DataSetError
+from leadglass.model import DataSetLimits
 from tests.dicom.builders import (
     END_OF_ITEM,
     END_OF_SEQUENCE,
@@ -19,12 +25,6 @@ from tests.dicom.builders import (
     short,
 )
 from tests.dicom.oracle import EVERYTHING, LIMITS, scan
-
-from leadglass.dicom.attributes import decode_elements
-from leadglass.dicom.reader import DataSetScanner, Scan
-from leadglass.dicom.uids import DEFLATED, EXPLICIT_BE, TRANSFER_SYNTAXES
-from leadglass.errors import DataSetError
-from leadglass.model import DataSetLimits
 
 
 def test_lengths_of_sequences_and_items_may_be_mixed() -> None:

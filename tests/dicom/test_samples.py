@@ -6,13 +6,13 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from tests.dicom.oracle import LIMITS, assert_same_elements, read, sample_files, scan
 
 from leadglass.dicom.compare import content_digest
 from leadglass.dicom.part10 import read_file_meta
 from leadglass.dicom.reader import PixelData
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import DataSetError
+from tests.dicom.oracle import LIMITS, assert_same_elements, read, sample_files, scan
 
 #: Name (or its end) → part of the refusal. Anything else must be read.
 BROKEN = {

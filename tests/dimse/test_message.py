@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.pdu_primitives import P_DATA
-from tests.dimse.strategies import messages
 
 from leadglass.dimse.message import (
     CCancelRq,
@@ -24,6 +23,7 @@ from leadglass.dimse.message import (
     encode_command,
 )
 from leadglass.errors import ProtocolError, UsageError
+from tests.dimse.strategies import messages
 
 NEEDS_DATA_SET = CStoreRq | CFindRq | CGetRq | CMoveRq
 UID = "1.2.840.10008.5.1.4.1.1.2"

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom import pdu as peer
-from tests.dimse.strategies import associate_acs, associate_rqs, pdus
 
 from leadglass.dimse.items import (
     ContextResult,
@@ -41,6 +40,7 @@ from leadglass.dimse.pdu import (
 from leadglass.dimse.values import INVALID_PARAMETER, UNRECOGNISED_PDU
 from leadglass.errors import ProtocolError, UsageError
 from leadglass.model import AssociationLimits
+from tests.dimse.strategies import associate_acs, associate_rqs, pdus
 
 LIMITS = AssociationLimits()
 CONTEXT = ProposedContext(1, "1.2.840.10008.1.1", ("1.2.840.10008.1.2",))

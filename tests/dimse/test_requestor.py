@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from tests.dimse.peers import CONTEXTS, CT, STUDY, ct_slice, dcmtk, evt, find_dcmtk, pynetdicom_acceptor, slice_uid
 
 from leadglass.crypto.certificates import Issued, create_authority, issue_server, new_device
 from leadglass.crypto.tls import CertificateChain, client_context, server_context
@@ -25,6 +24,7 @@ from leadglass.dimse.pdu import Abort, AssociateAc, AssociateRj, ReleaseRp, Rele
 from leadglass.dimse.requestor import Requestor
 from leadglass.errors import NotAvailable, ProtocolError, UsageError
 from leadglass.model import Attributes
+from tests.dimse.peers import CONTEXTS, CT, STUDY, ct_slice, dcmtk, evt, find_dcmtk, pynetdicom_acceptor, slice_uid
 
 QUERY: Attributes = {0x00080052: "IMAGE", 0x0020000D: STUDY, 0x0020000E: f"{STUDY}.1", 0x00080018: ""}
 RETRIEVE: Attributes = {0x00080052: "STUDY", 0x0020000D: STUDY}

@@ -1,5 +1,5 @@
-"""kill -9 before each write of the store path. The writes are not chosen by hand: the test traces one store, takes every
-system call that writes, syncs or sends, and kills a fresh archive before each of them in turn.
+"""kill -9 before each write of the store path. The writes are not chosen by hand: the test traces one store, takes
+every system call that writes, syncs or sends, and kills a fresh archive before each of them in turn.
 
 After each crash: what was acknowledged is there byte for byte, the archive starts and says what it repaired, fsck finds
 nothing, and the sender's retry succeeds and is stored once.
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.clients import ROOT, ct, find, get, instance_of, store
-from tests.served import Served, peer_program
 
 from leadglass.dicom import tags
 from leadglass.dimse.status import SUCCESS
 from leadglass.errors import LeadglassError
+from tests.clients import ROOT, ct, find, get, instance_of, store
+from tests.served import Served, peer_program
 
 FILE_CALLS = "pwrite64,pwritev,pwritev2,fdatasync,fsync,ftruncate,fallocate,unlink,rename,renameat2"
 SOCKET_CALLS = "write,sendto,sendmsg"

@@ -12,13 +12,13 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from tests.dicom.oracle import EVERYTHING, LIMITS, assert_same_elements, encode, inflated, read, scan
 
 from leadglass.dicom.compare import content_digest
 from leadglass.dicom.reader import DataSetScanner, Scan
 from leadglass.dicom.uids import DEFLATED, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import DataSetError
 from leadglass.model import DataSetLimits
+from tests.dicom.oracle import EVERYTHING, LIMITS, assert_same_elements, encode, inflated, read, scan
 
 NATIVE = [TRANSFER_SYNTAXES[uid] for uid in (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, DEFLATED)]
 JPEG = TRANSFER_SYNTAXES["1.2.840.10008.1.2.4.50"]

@@ -2,9 +2,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.index.samples import ARCHIVE_ID, KEY
 
 from leadglass.index.index import Index
+from tests.index.samples import ARCHIVE_ID, KEY
 
 
 @pytest.fixture

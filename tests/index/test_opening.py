@@ -7,12 +7,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
-from tests.index.samples import ARCHIVE_ID, KEY, add_simple, found
 
 from leadglass.errors import RefusedForSafety, UsageError
 from leadglass.index.connection import connect, engine
 from leadglass.index.index import Index
 from leadglass.index.schema import metadata
+from tests.index.samples import ARCHIVE_ID, KEY, add_simple, found
 
 
 def test_what_was_written_is_there_again(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 import pytest
-from tests.dicom.builders import NAME, short
 
 from leadglass.dicom.tags import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from leadglass.dicom.uids import EXPLICIT_LE, TRANSFER_SYNTAXES
 from leadglass.errors import DataSetError
 from leadglass.inspection.inspector import Inspector, Verdict, VerdictKind
 from leadglass.model import DataSetLimits
+from tests.dicom.builders import NAME, short
 
 WANTED = frozenset({SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID})
 

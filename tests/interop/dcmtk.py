@@ -7,10 +7,10 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import ExplicitVRLittleEndian
-from tests.clients import CT, instance_of
-from tests.served import Served, peer_program
 
 from leadglass.dicom.part10 import encode_file_meta
+from tests.clients import CT, instance_of
+from tests.served import Served, peer_program
 
 TIMEOUT = 120
 

@@ -10,13 +10,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pydicom.uid import UID
+
+from leadglass.dicom import tags
+from leadglass.dicom.part10 import read_file_meta
 from tests.clients import ROOT, find, get
 from tests.dimse.peers import dcmtk as dcmtk_server
 from tests.interop.dcmtk import dcmtk, packaged, rewritten, run
 from tests.served import Served, peer_program
-
-from leadglass.dicom import tags
-from leadglass.dicom.part10 import read_file_meta
 
 UIDS = f"{ROOT}.10"
 #: storescu's option for a transfer syntax, and a packaged file in it.

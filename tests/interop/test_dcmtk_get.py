@@ -7,13 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from leadglass.dicom.part10 import read_file_meta
+from leadglass.dimse.status import SUCCESS
 from tests.clients import ROOT, ct, store
 from tests.dimse.peers import dcmtk as dcmtk_server
 from tests.interop.dcmtk import packaged, rewritten
 from tests.served import Served, peer_program
-
-from leadglass.dicom.part10 import read_file_meta
-from leadglass.dimse.status import SUCCESS
 
 UIDS = f"{ROOT}.50"
 CONFIGURATION = """foreground = yes

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset, FileDataset
-from tests.clients import ROOT, ct, store
-from tests.interop.dcmtk import findscu, query_file, run, saved
-from tests.served import Served
 
 from leadglass.dicom.charset import parse_charsets
 from leadglass.dimse.status import SUCCESS
+from tests.clients import ROOT, ct, store
+from tests.interop.dcmtk import findscu, query_file, run, saved
+from tests.served import Served
 
 UIDS = f"{ROOT}.40"
 HEAD, CHEST, THIRD = f"{UIDS}.1", f"{UIDS}.2", f"{UIDS}.3"

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from tests.clients import connected, get
-from tests.served import Served
 
 from leadglass.dicom import tags, uids
 from leadglass.dicom.attributes import decode_elements
@@ -20,6 +18,8 @@ from leadglass.dimse.status import SUCCESS
 from leadglass.errors import DataSetError, LeadglassError
 from leadglass.inspection.inspector import Inspector, VerdictKind
 from leadglass.model import DataSetLimits
+from tests.clients import connected, get
+from tests.served import Served
 
 PACKAGED = Path(pydicom.__file__).parent / "data"
 _REPOSITORY = Path(__file__).parents[2]

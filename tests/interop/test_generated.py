@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from tests.clients import CT, get, part10
-from tests.served import Served, peer_program
 
 from leadglass.cli.phantom import phantom_series
 from leadglass.dicom import tags, uids
 from leadglass.dicom.part10 import encode_file_meta
+from tests.clients import CT, get, part10
+from tests.served import Served, peer_program
 
 
 def complaints(path: Path) -> list[str]:

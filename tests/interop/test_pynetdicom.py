@@ -16,12 +16,12 @@ from pydicom.filereader import dcmread, read_dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation, UserIdentityNegotiation
-from tests.clients import CT, ROOT, ct, store
-from tests.interop.dcmtk import packaged
-from tests.served import Served
 
 from leadglass.dicom import uids
 from leadglass.dimse.status import CANCEL, PENDING, SUBOPERATIONS_WARNING, SUCCESS
+from tests.clients import CT, ROOT, ct, store
+from tests.interop.dcmtk import packaged
+from tests.served import Served
 
 UIDS = f"{ROOT}.70"
 MANY = f"{UIDS}.9"

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.clients import ROOT, connected, ct, store
-from tests.served import Served
 
 from leadglass.crypto.tls import CertificateChain, client_context
 from leadglass.dicom import tags, uids
@@ -20,6 +18,8 @@ from leadglass.dimse.status import (
     SUCCESS,
 )
 from leadglass.model import Attributes
+from tests.clients import ROOT, connected, ct, store
+from tests.served import Served
 
 UIDS = f"{ROOT}.60"
 EARLY, LATE = f"{UIDS}.1", f"{UIDS}.2"

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.pack.faulty import ARCHIVE, STUDY
 
 from leadglass.errors import OutOfResources
 from leadglass.pack.backend import Buffer, FilesystemBackend
 from leadglass.pack.store import PackStore
+from tests.pack.faulty import ARCHIVE, STUDY
 
 
 @pytest.mark.parametrize("most", [1, 3, 4, 7, 100])

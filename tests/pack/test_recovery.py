@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.pack.faulty import ARCHIVE, STUDY, unwrap
 
 from leadglass.errors import RefusedForSafety, VerificationFailed
 from leadglass.pack import recovery
@@ -16,6 +15,7 @@ from leadglass.pack.format import OBJECT_HEADER, PACK_HEADER, TRAILER, encode_pa
 from leadglass.pack.recovery import Cut, Recovery, Short
 from leadglass.pack.store import PackStore
 from leadglass.pack.writer import ObjectWriter, StoredObject
+from tests.pack.faulty import ARCHIVE, STUDY, unwrap
 
 
 def start(store: PackStore, data: bytes) -> tuple[ObjectWriter, StoredObject]:

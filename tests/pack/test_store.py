@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.pack.faulty import ARCHIVE, STUDY, FaultyBackend, unwrap
 
 from leadglass.crypto.wrapping import unwrap_key
 from leadglass.errors import NotAvailable, OutOfResources, UsageError, VerificationFailed
@@ -17,6 +16,7 @@ from leadglass.pack.format import PACK_HEADER, Location, StudyKey, WrappedKey
 from leadglass.pack.recovery import Recovery
 from leadglass.pack.store import PackStore
 from leadglass.pack.writer import StoredObject
+from tests.pack.faulty import ARCHIVE, STUDY, FaultyBackend, unwrap
 
 
 @pytest.fixture

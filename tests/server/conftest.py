@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.served import Served
 
 #: `copied(folder, settings, environment)`: an archive in a folder, with settings in TOML

@@ -5,12 +5,12 @@ import stat
 from collections.abc import Iterator
 
 import pytest
-from tests.served import Served
-from tests.server.conftest import Copied
-from tests.server.wire import ended, is_served
 
 from leadglass.errors import LeadglassError, UsageError
 from leadglass.server.control import ControlClient
+from tests.served import Served
+from tests.server.conftest import Copied
+from tests.server.wire import ended, is_served
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+
+from leadglass.dicom import tags, uids
+from leadglass.dicom.attributes import encode_attributes
+from leadglass.dimse.message import CEchoRq, CFindRq, CGetRq, CStoreRq, encode_command
+from leadglass.dimse.status import SUCCESS
 from tests.clients import CT, ROOT, ct, find, get, instance_of, store
 from tests.served import Served
 from tests.server.conftest import Copied
@@ -31,11 +36,6 @@ from tests.server.wire import (
     tls,
     value,
 )
-
-from leadglass.dicom import tags, uids
-from leadglass.dicom.attributes import encode_attributes
-from leadglass.dimse.message import CEchoRq, CFindRq, CGetRq, CStoreRq, encode_command
-from leadglass.dimse.status import SUCCESS
 
 #: Short times for peers, so that the tests see the end of each; an honest peer needs none of it.
 SETTINGS = """

@@ -17,10 +17,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     pkcs12,
 )
-from tests.clients import CT, ROOT, connected, ct, find, instance_of, store
-from tests.served import Served
-from tests.server.conftest import Copied
-from tests.server.wire import associated, ended, is_served, pdu, read_pdu, request, stranger, value
 
 from leadglass.archive.provision import authority
 from leadglass.crypto.certificates import (
@@ -40,6 +36,10 @@ from leadglass.dimse.message import CStoreRq
 from leadglass.dimse.status import SUCCESS
 from leadglass.index.connection import connect
 from leadglass.index.index import Index
+from tests.clients import CT, ROOT, connected, ct, find, instance_of, store
+from tests.served import Served
+from tests.server.conftest import Copied
+from tests.server.wire import associated, ended, is_served, pdu, read_pdu, request, stranger, value
 
 ECHO = (uids.VERIFICATION, uids.EXPLICIT_LE)
 STORE = (CT, uids.EXPLICIT_LE)

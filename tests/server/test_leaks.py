@@ -13,10 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.clients import CT, ROOT, connected, ct, find, get, instance_of, store
-from tests.served import Served
-from tests.server.conftest import Copied
-from tests.server.wire import associated, ended, pdu, value
 
 from leadglass.crypto.keys import KeyDirectory
 from leadglass.dicom import tags, uids
@@ -24,6 +20,10 @@ from leadglass.dimse.items import UserIdentity
 from leadglass.dimse.message import CFindRq, CStoreRq
 from leadglass.dimse.status import SUCCESS
 from leadglass.errors import LeadglassError
+from tests.clients import CT, ROOT, connected, ct, find, get, instance_of, store
+from tests.served import Served
+from tests.server.conftest import Copied
+from tests.server.wire import associated, ended, pdu, value
 
 #: What is wrong with the data sets here is meant, and pydicom is only their maker.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")

@@ -6,14 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+from leadglass.dicom import uids
+from leadglass.dimse.status import SUCCESS
+from leadglass.errors import LeadglassError
 from tests.clients import connected
 from tests.served import Served
 from tests.server.conftest import Copied
 from tests.server.wire import client_hello, ended, eventually, is_served, plain, status_of, unread_by
-
-from leadglass.dicom import uids
-from leadglass.dimse.status import SUCCESS
-from leadglass.errors import LeadglassError
 
 ECHO = (uids.VERIFICATION, uids.EXPLICIT_LE)
 

@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.clients import ct, store
-from tests.served import Served
-from tests.server.conftest import Copied
 
 from leadglass.archive.provision import SERVER_FILES, authority
 from leadglass.crypto.certificates import KeyKind, create_authority, issue_server
 from leadglass.crypto.keys import KeyDirectory, KeyFile
 from leadglass.index.connection import connect
+from tests.clients import ct, store
+from tests.served import Served
+from tests.server.conftest import Copied
 
 SERVE = ("serve", "--dimse-port", "0")
 

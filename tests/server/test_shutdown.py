@@ -12,15 +12,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from tests.clients import CT, ROOT, connected, ct, find, get, instance_of, store
-from tests.served import Served
-from tests.server.conftest import Copied
-from tests.server.wire import DATA, associated, ended, eventually, pdu, read_pdu, value
 
 from leadglass.dicom import tags, uids
 from leadglass.dimse.message import CStoreRq, CStoreRsp, decode_command
 from leadglass.dimse.status import SUCCESS
 from leadglass.errors import LeadglassError
+from tests.clients import CT, ROOT, connected, ct, find, get, instance_of, store
+from tests.served import Served
+from tests.server.conftest import Copied
+from tests.server.wire import DATA, associated, ended, eventually, pdu, read_pdu, value
 
 ECHO = (uids.VERIFICATION, uids.EXPLICIT_LE)
 STORE = (CT, uids.EXPLICIT_LE)

@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from tests.clients import connected, ct, store
-from tests.served import Served
 
 from leadglass.crypto.tls import CertificateChain, client_context
 from leadglass.dicom import uids
@@ -21,6 +19,8 @@ from leadglass.dimse.message import CEchoRsp
 from leadglass.dimse.pdu import AssociateRq
 from leadglass.dimse.status import SUCCESS
 from leadglass.model import AssociationLimits
+from tests.clients import connected, ct, store
+from tests.served import Served
 
 TIMEOUT = 60.0
 ABORT, ACCEPT, REJECT, DATA = 7, 2, 3, 4

@@ -1,6 +1,7 @@
 """The open archive: its parts, put together once, and the order in which they open and close."""
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,9 @@ class Archive:
     def _key_of(self, row: InstanceRow, key_id: int) -> StudyKey:
         """Its study's key. One that a steward moved into the owner's study stays sealed under the key of the claim that
         it arrived with, since stored bytes never change."""
+        known = self.keyring.opened(key_id)
+        if known is not None:
+            return known
         key = self.keyring.of_study(self.index.study(row.study_id))
         if key.id == key_id:
             return key
@@ -86,14 +90,15 @@ class Archive:
 
     def close(self) -> None:
         """Write what is owed to the log, close the chain, release the lock. Stored objects are durable already."""
-        self.housekeeping.close()
-        self.ledger.close_idle(0)
-        self.refusals.flush()
-        self.committer.run(close_chain)
-        self.committer.close()
-        self.packs.close()
-        self.index.close()
-        self.directory.unlock()
+        with ExitStack() as steps:  # the last one first; when one fails the others are still done
+            steps.callback(self.directory.unlock)
+            steps.callback(self.index.close)
+            steps.callback(self.packs.close)
+            steps.callback(self.committer.close)
+            steps.callback(self.committer.run, close_chain)
+            steps.callback(self.refusals.flush)
+            steps.callback(self.ledger.close_idle, 0)
+            steps.callback(self.housekeeping.close)
 
 
 def _in_words(recovery: Recovery) -> tuple[str, ...]:

@@ -67,7 +67,9 @@ def query(archive: "Archive", principal: Principal, request: QueryRequest) -> It
     first = list(islice(rows, LOOK_AHEAD))
     complete = len(first) < LOOK_AHEAD
     archive.committer.run(
-        lambda writing: writing.record(_event(principal, request, level, "query", len(first), complete))
+        lambda writing: writing.record(
+            _event(principal, request, level, "query", min(len(first), archive.max_answers), complete)
+        )
     )
     return _first_and_rest(archive, principal, request, level, first, rows, complete)
 

@@ -51,6 +51,7 @@ class Keyring:
         self._lock = threading.Lock()
         self._by_claim: OrderedDict[Claim, KeyedClaim] = OrderedDict()
         self._in_use: dict[Claim, int] = {}
+        self._opened: OrderedDict[int, StudyKey] = OrderedDict()
 
     def acquire(self, claim: Claim) -> KeyedClaim:
         """The key for a claim, made if the claim is new. Balanced by `release`, until when it stays the same."""
@@ -75,7 +76,16 @@ class Keyring:
 
     def of_study(self, study: StudyRow) -> StudyKey:
         """The key of a study on record. Raises VerificationFailed if it does not unwrap under the root key."""
-        return self._unwrap(study.uid, study.wrapped_key)
+        key = self._unwrap(study.uid, study.wrapped_key)
+        with self._lock:
+            self._opened[key.id] = key
+            if len(self._opened) > CACHED_KEYS:
+                self._opened.popitem(last=False)
+        return key
+
+    def opened(self, key_id: int) -> StudyKey | None:
+        """A key that `of_study` has unwrapped lately."""
+        return self._opened.get(key_id)
 
     def _stored(self, claim: Claim) -> KeyedClaim | None:
         for study in self._index.studies(claim.study):

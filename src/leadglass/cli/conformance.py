@@ -106,7 +106,7 @@ def _networking() -> Iterator[str]:
         ("implementation version name", uids.IMPLEMENTATION_VERSION_NAME),
         ("maximum PDU length received", str(limits.max_pdu)),
         ("associations at once", f"{config.associations}, of one device {config.associations_per_device}"),
-        ("connections not yet authenticated", str(config.strangers)),
+        ("connections not yet authenticated", f"{config.strangers}, of one address {config.strangers_per_source}"),
         ("presentation contexts proposed", f"at most {limits.presentation_contexts}"),
         ("asynchronous operations", "not supported: one at a time"),
         ("ARTIM, handshake included", f"{config.artim_seconds:.0f} s"),

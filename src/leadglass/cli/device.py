@@ -21,6 +21,7 @@ from leadglass.crypto.certificates import (
     new_device,
     parse_certificate,
     pkcs12_bundle,
+    require_client_use,
 )
 from leadglass.crypto.keys import KeyDirectory
 from leadglass.errors import UsageError
@@ -171,7 +172,9 @@ def _credential(
     if sum(given is not None for given in (csr, cert, p12)) > 1 or (cert is not None and out is not None):
         raise UsageError("Only one of --csr, --cert and --p12 can be given, and --cert goes without --out.")
     if cert is not None:
-        return parse_certificate(_read(cert))
+        given = parse_certificate(_read(cert))
+        require_client_use(given)
+        return given
     if csr is not None:
         if out is None:
             raise UsageError("--csr needs --out, where the certificate is written.")

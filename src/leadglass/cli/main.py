@@ -1,6 +1,7 @@
 """`leadglass`: the commands, and what an error turns into (a line on standard error and an exit code)."""
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -47,6 +48,14 @@ def main() -> None:
     except LeadglassError as error:
         complain(error)
         sys.exit(error.exit_code)
+    except Exception as error:  # noqa: BLE001 - its text and its locals may hold patient data: neither is shown
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        complain(
+            LeadglassError(
+                f"A defect: {type(error).__name__} in {where.name}, line {where.lineno}.", "Please report this line."
+            )
+        )
+        sys.exit(1)
 
 
 def complain(error: LeadglassError) -> None:

@@ -40,6 +40,7 @@ _DEVICE_LIFE = timedelta(days=2 * 365)
 _CLOCK_SKEW = timedelta(hours=1)
 _RSA_BITS = 3072
 _RSA_LEAST = 2048
+_CLIENT_PURPOSES = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,19 @@ def require_current(certificate: Certificate, what: str, now: datetime) -> None:
     if now < certificate.not_before:
         day = certificate.not_before.date().isoformat()
         raise RefusedForSafety(f"The {what} is not valid before {day}.", "Correct the clock.")
+
+
+def require_client_use(certificate: Certificate) -> None:
+    """Refuse a certificate that OpenSSL would not take from a client: UsageError when its key usage or extended key
+    usage (RFC 5280 4.2.1.3, 4.2.1.12) excludes it."""
+    extensions = x509.load_der_x509_certificate(certificate.der).extensions
+    remedy = "Have it issued for clientAuth with digitalSignature."
+    for extension in extensions:
+        value = extension.value
+        if isinstance(value, x509.KeyUsage) and not value.digital_signature:
+            raise UsageError("The certificate's key usage does not allow it to sign in with TLS.", remedy)
+        if isinstance(value, x509.ExtendedKeyUsage) and not _CLIENT_PURPOSES & set(value):
+            raise UsageError("The certificate is not meant for TLS clients (extended key usage).", remedy)
 
 
 def certificate_fingerprint(certificate: Certificate) -> str:

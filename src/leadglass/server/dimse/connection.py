@@ -4,6 +4,7 @@ Blocking sockets release the GIL in TLS and in the kernel. Time is kept by the w
 since those start anew with every byte that a slow peer drips in.
 """
 
+import os
 import select
 import socket
 import ssl
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from leadglass.dimse.association import Association
 from leadglass.dimse.events import Event
 
+DROPPED_AT_ONCE = 65_536
 NEVER = float("inf")
 PDU_HEADER_BYTES = 6
 
@@ -82,6 +84,18 @@ class Connection:
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
         return bool(poller.poll(0))
+
+    def drain(self, seconds: float) -> None:
+        """Say that nothing more comes, and drop what still arrives until the peer closes. Returns after `seconds` at
+        the latest."""
+        self.deadline = time.monotonic() + seconds
+        try:
+            # Below TLS: what comes now is not read by anybody.
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            while os.read(self._socket.fileno(), DROPPED_AT_ONCE):
+                pass
+        except OSError:
+            return  # the peer broke the connection, which ends it as well
 
     def cut(self) -> None:
         """End the connection from another thread: whatever its own thread is doing fails at once."""

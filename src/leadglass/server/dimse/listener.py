@@ -99,8 +99,9 @@ class Listener:
     def _begin(self, tcp: socket.socket, source: str) -> None:
         connection = Connection(tcp, source)
         with self._lock:
-            strangers = len(self._sessions) - sum(self._per_device.values())
-        if strangers >= self._config.strangers:
+            strangers = Counter(each.connection.peer for each in self._sessions if not each.device)
+        # No single source may take every place and keep the others out.
+        if strangers.total() >= self._config.strangers or strangers[source] >= self._config.strangers_per_source:
             connection.close()
             self._archive.refusals.record(RefusedPeer(Refusal.TOO_MANY, source))
             return

@@ -60,7 +60,8 @@ class DoorConfig:
     drain_seconds: float = 10.0
     associations: int = 512
     associations_per_device: int = 256
-    strangers: int = 256
+    strangers: int = 512
+    strangers_per_source: int = 256
     limits: AssociationLimits = field(default_factory=AssociationLimits)
 
 
@@ -164,6 +165,7 @@ class Session:
         codes = REJECTIONS[refused.refusal] if answer is None else (answer.result, answer.source, answer.reason)
         self._calling, self._called = rq.calling_ae, rq.called_ae
         self._send(self._association.reject(*codes))
+        self._await_close()
 
     def _serve(self, desk: Desk) -> None:
         exchange: Exchange | None = None
@@ -193,6 +195,7 @@ class Session:
                 return self._begin(desk, event), False
             case ReleaseRequested():
                 self._send(self._association.release_reply())
+                self._await_close()
                 return exchange, True
             case Released() | Aborted():
                 return exchange, True
@@ -224,13 +227,17 @@ class Session:
         self.connection.send(data, self._config.send_seconds)
 
     def _abort(self, error: ProtocolError) -> None:
-        if not self.device:
-            self._refused(Refusal.PROTOCOL)
+        self._refused(Refusal.PROTOCOL, device=self.device)
         log.warning("protocol error", peer=self.connection.peer, device=self.device, error=error.message)
         try:
             self._send(self._association.abort_for(error))
+            self._await_close()
         except ConnectionLost:
             return  # whoever breaks the protocol often does not wait for the answer
+
+    def _await_close(self) -> None:
+        """Sta13 (PS3.8 9.2.3): the peer closes, within ARTIM. Closing first could overtake our last PDU."""
+        self.connection.drain(self._config.artim_seconds)
 
     def _refused(self, refusal: Refusal, device: str = "") -> None:
         log.warning("association refused", peer=self.connection.peer, reason=refusal.value, device=device)
