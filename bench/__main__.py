@@ -25,7 +25,9 @@ def main() -> None:
     sizes = Sizes(arguments.objects, arguments.studies, arguments.queries, arguments.mebibytes)
     with ExitStack() as stack:
         work = arguments.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir="/var/tmp")))
-        plan = Plan(peers, sizes, arguments.repeat, work.resolve(), arguments.syncs)
+        # In memory: a client that reads its files from the disk under test measures the disk twice.
+        corpora = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", dir=arguments.corpora)))
+        plan = Plan(peers, sizes, arguments.repeat, work.resolve(), corpora, arguments.syncs)
         plan.work.mkdir(parents=True, exist_ok=True)
         results: list[Result] = []
         for scenario in _named(arguments.names):
@@ -52,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-syncs", dest="syncs", action="store_false", help="leave out the counting run under strace"
     )
-    parser.add_argument("--work", type=Path, help="where corpora and archives go, on a real disk; kept")
+    parser.add_argument("--work", type=Path, help="where archives go, on a real disk; kept")
+    parser.add_argument("--corpora", type=Path, default=Path("/dev/shm"), help="where corpora go, in memory (/dev/shm)")  # noqa: S108
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results", help="where the report goes")
     parser.add_argument("--label", default="bench", help="the report's file name")
     return parser

@@ -22,6 +22,7 @@ class Plan:
     sizes: Sizes
     repetitions: int
     work: Path
+    corpora: Path
     count_syncs: bool
 
 
@@ -103,4 +104,4 @@ def _trial(plan: Plan, scenario: Scenario, peer: Peer) -> Iterator[Trial]:
         server = peer.start(home, scenario.nodelay)
         stack.callback(server.stop)
         relayed = stack.enter_context(tunnel(server.endpoint, home))
-        yield Trial(server, relayed, plan.work, plan.sizes, scenario.nodelay)
+        yield Trial(server, relayed, plan.corpora, plan.sizes, scenario.nodelay)

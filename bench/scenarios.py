@@ -31,11 +31,11 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One fresh server, a client without TLS that reaches it through stunnel, the work directory with the corpora."""
+    """One fresh server, a client without TLS that reaches it through stunnel, the directory with what is sent."""
 
     server: Server
     relayed: Client
-    work: Path
+    corpora: Path
     sizes: Sizes
     nodelay: bool
 
@@ -77,7 +77,7 @@ def _mr(trial: Trial) -> Corpus:
 def _write_only(choose: Callable[[Trial], Corpus]) -> Callable[[Trial], None]:
     def prepare(trial: Trial) -> None:
         """The files are in the page cache when the clock starts."""
-        for path in corpora.write(choose(trial), trial.work):
+        for path in corpora.write(choose(trial), trial.corpora):
             path.read_bytes()
 
     return prepare
@@ -89,7 +89,7 @@ def _stored(files: tuple[Path, ...]) -> Outcome:
 
 def _store(choose: Callable[[Trial], Corpus], clients: int) -> Callable[[Trial], Outcome]:
     def run(trial: Trial) -> Outcome:
-        files = corpora.write(choose(trial), trial.work)
+        files = corpora.write(choose(trial), trial.corpora)
         store_in_parallel(trial.client, files, clients)
         return _stored(files)
 
@@ -99,7 +99,7 @@ def _store(choose: Callable[[Trial], Corpus], clients: int) -> Callable[[Trial],
 def _store_one_by_one(trial: Trial) -> Outcome:
     """Each object with a TLS handshake and an association of its own; storescu would mostly time its own start."""
     corpus, endpoint = _mr(trial), trial.server.endpoint
-    files = corpora.write(corpus, trial.work)
+    files = corpora.write(corpus, trial.corpora)
     tls = tls_context(endpoint)
     context = Context(corpus.sop_class, wire.EXPLICIT_LITTLE_ENDIAN)
     for number, path in enumerate(files):
@@ -109,7 +109,7 @@ def _store_one_by_one(trial: Trial) -> Outcome:
 
 
 def _store_while_queried(trial: Trial) -> Outcome:
-    files = corpora.write(_ct(trial), trial.work)
+    files = corpora.write(_ct(trial), trial.corpora)
     with _queries(trial):
         store_in_parallel(trial.client, files, 4)
     return _stored(files)
@@ -147,7 +147,7 @@ def _series(_: Trial) -> Corpus:
 
 def _fill(choose: Callable[[Trial], Corpus]) -> Callable[[Trial], None]:
     def prepare(trial: Trial) -> None:
-        files = corpora.write(choose(trial), trial.work)
+        files = corpora.write(choose(trial), trial.corpora)
         for start in range(0, len(files), 20_000):
             store_in_parallel(trial.client, files[start : start + 20_000], 4)
 
@@ -164,7 +164,7 @@ def _series_keys(corpus: Corpus) -> dict[str, str]:
 
 def _get_series(trial: Trial) -> Outcome:
     corpus = _series(trial)
-    return _get(trial, corpus, corpora.write(corpus, trial.work), _GETS)
+    return _get(trial, corpus, corpora.write(corpus, trial.corpora), _GETS)
 
 
 def _get(trial: Trial, corpus: Corpus, files: tuple[Path, ...], times: int) -> Outcome:
@@ -175,7 +175,7 @@ def _get(trial: Trial, corpus: Corpus, files: tuple[Path, ...], times: int) -> O
 def _get_series_probed(trial: Trial) -> Outcome:
     """Without getscu's start and stunnel's copying, both of which take as long for each server."""
     corpus, endpoint = _series(trial), trial.server.endpoint
-    keys, files = _series_keys(corpus), corpora.write(corpus, trial.work)
+    keys, files = _series_keys(corpus), corpora.write(corpus, trial.corpora)
     contexts = [Context(wire.STUDY_ROOT_GET), Context(corpus.sop_class, wire.EXPLICIT_LITTLE_ENDIAN, serve=True)]
     with probe(endpoint, tls_context(endpoint), contexts) as association:
         return _repeated(lambda: association.get(0, keys), files, _GETS)
@@ -219,7 +219,7 @@ def _find(trial: Trial) -> Outcome:
 
 
 def _import(trial: Trial) -> Outcome:
-    files = corpora.write(_ct(trial), trial.work)
+    files = corpora.write(_ct(trial), trial.corpora)
     folder = files[0].parent.parent
     command = [*trial.server.import_command, str(folder)]
     variables = environment(nodelay=True) | dict(trial.server.import_environment)
@@ -228,11 +228,11 @@ def _import(trial: Trial) -> Outcome:
 
 
 def _write_multi_frame(trial: Trial) -> None:
-    corpora.write_multi_frame(trial.work, trial.sizes.mebibytes)
+    corpora.write_multi_frame(trial.corpora, trial.sizes.mebibytes)
 
 
 def _store_multi_frame(trial: Trial) -> Outcome:
-    _, path = corpora.write_multi_frame(trial.work, trial.sizes.mebibytes)
+    _, path = corpora.write_multi_frame(trial.corpora, trial.sizes.mebibytes)
     store_in_parallel(trial.client, (path,), 1)
     return _stored((path,))
 
@@ -243,7 +243,7 @@ def _fill_multi_frame(trial: Trial) -> None:
 
 
 def _get_multi_frame(trial: Trial) -> Outcome:
-    corpus, path = corpora.write_multi_frame(trial.work, trial.sizes.mebibytes)
+    corpus, path = corpora.write_multi_frame(trial.corpora, trial.sizes.mebibytes)
     return _get(trial, corpus, (path,), 1)
 
 
