@@ -26,8 +26,8 @@ class Access:
     peer: str
 
     @classmethod
-    def of(cls, principal: Principal, study_id: int, study: str, peer: str, person: str = "") -> "Access":
-        return cls(principal.label, principal.credential, person or principal.person, study_id, study, peer)
+    def of(cls, principal: Principal, study_id: int, study: str, peer: str) -> "Access":
+        return cls(principal.label, principal.credential, principal.person, study_id, study, peer)
 
 
 @dataclass(slots=True)

@@ -41,7 +41,6 @@ class QueryRequest:
     identifier: Attributes
     combined_datetime: bool = False
     peer: str = ""
-    person: str = ""
 
 
 def level_of(identifier: Attributes, root: tuple[Level, ...]) -> Level:
@@ -118,7 +117,7 @@ def _event(
         outcome=Outcome.DONE,
         principal=principal.label,
         credential=principal.credential,
-        person=request.person or principal.person,
+        person=principal.person,
         peer=request.peer,
         detail={
             "level": level.value,

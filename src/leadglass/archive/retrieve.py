@@ -72,9 +72,7 @@ def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) ->
         record_refusal(archive.committer, principal, "retrieve", request.peer, error)
         raise
     rows = tuple(archive.index.locate(keys, scope_of(principal)))
-    accesses = {
-        row.study_id: Access.of(principal, row.study_id, row.study_uid, request.peer, request.person) for row in rows
-    }
+    accesses = {row.study_id: Access.of(principal, row.study_id, row.study_uid, request.peer) for row in rows}
     archive.ledger.begin(list(accesses.values()))
     return Retrieval(archive, rows, accesses)
 
