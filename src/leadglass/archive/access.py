@@ -1,6 +1,7 @@
 """Who is looking at which study: one `begin` event for each principal, credential and study, closed with counts after
-15 idle minutes. The begin event is durable before the first byte leaves; one that was never closed counts as the whole
-study (45 CFR 164.528 asks what was disclosed, not how often a frame was fetched).
+15 idle minutes. The begin event is durable before the first byte leaves, and each instance is counted before its own
+first byte does; an access that was never closed counts as the whole study (45 CFR 164.528 asks what was disclosed, not
+how often a frame was fetched).
 """
 
 import threading
@@ -33,6 +34,8 @@ class Access:
 @dataclass(slots=True)
 class _Tally:
     last: float
+    #: Retrievals under way. However long they take, the access is not idle.
+    running: int = 0
     instances: int = 0
     octets: int = 0
 
@@ -44,38 +47,50 @@ class AccessLedger:
         self._open: dict[Access, _Tally] = {}
 
     def begin(self, accesses: Collection[Access]) -> None:
-        """Returns when a begin event for each access is durable, at once for those that are open already."""
+        """A retrieval starts. Returns when a begin event for each access is durable, at once for those that are open
+        already. `end` it."""
         with self._lock:
-            now = time.monotonic()
             fresh = [access for access in accesses if access not in self._open]
             for access in set(accesses) - set(fresh):
-                self._open[access].last = now
-        if not fresh:
-            return
+                self._open[access].running += 1
+        if fresh:
+            self._record_begin(fresh, set(accesses) - set(fresh))
+        with self._lock:
+            for access in fresh:
+                self._open.setdefault(access, _Tally(time.monotonic())).running += 1
 
+    def _record_begin(self, fresh: Collection[Access], held: Collection[Access]) -> None:
         def write(writing: Writing) -> None:
             for access in fresh:
                 writing.record(_event(access, "retrieve", {}), access.study_id)
 
-        self._committer.run(write)
-        with self._lock:
-            for access in fresh:
-                self._open.setdefault(access, _Tally(now))
+        try:
+            self._committer.run(write)
+        except BaseException:
+            self.end(held)
+            raise
 
     def count(self, access: Access, octets: int) -> None:
-        """One more instance of an access that was begun has left."""
+        """One more instance is about to leave, in a retrieval under way."""
         with self._lock:
-            tally = self._open.get(access)
-            if tally is not None:
+            tally = self._open[access]
+            tally.instances += 1
+            tally.octets += octets
+
+    def end(self, accesses: Collection[Access]) -> None:
+        """The retrieval is over, however it ended; idle time starts."""
+        with self._lock:
+            for access in accesses:
+                tally = self._open[access]
+                tally.running -= 1
                 tally.last = time.monotonic()
-                tally.instances += 1
-                tally.octets += octets
 
     def close_idle(self, idle_seconds: float = IDLE_SECONDS) -> None:
-        """Write the closing events of accesses idle for so long; 0 closes all (at shutdown)."""
+        """Write the closing events of accesses idle for so long; 0 closes all but those of retrievals under way."""
         with self._lock:
             limit = time.monotonic() - idle_seconds
-            done = [(access, tally) for access, tally in self._open.items() if tally.last <= limit]
+            idle = [(access, tally) for access, tally in self._open.items() if tally.last <= limit]
+            done = [(access, tally) for access, tally in idle if not tally.running]
             for access, _ in done:
                 del self._open[access]
         for access, tally in done:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from leadglass.archive.access import Access
 from leadglass.archive.authorise import authorise, scope_of
@@ -25,15 +25,23 @@ _WANTED = frozenset({tags.SOP_INSTANCE_UID})
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """The instances that a request names and its principal may see, in order of series and instance number."""
+    """The instances that a request names and its principal may see, in order of series and instance number. A context
+    manager: leaving it ends the retrieval."""
 
     archive: "Archive"
     instances: tuple[InstanceRow, ...]
     accesses: dict[int, Access]
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.archive.ledger.end(self.accesses.values())
+
     def open(self, instance: InstanceRow) -> "OpenInstance":
-        """The bytes of one instance as they were received. Raises VerificationFailed when a seal does not hold or
-        the sealed object is not the instance on record."""
+        """The bytes of one instance as they were received, counted as disclosed from here on: a peer may take them all
+        and never say so. Raises VerificationFailed when a seal does not hold or the sealed object is not the instance
+        on record."""
         reader = self.archive.open(instance)
         layout = Layout.decode(reader.layout)
         syntax = TRANSFER_SYNTAXES[instance.transfer_syntax]
@@ -45,10 +53,8 @@ class Retrieval:
             raise VerificationFailed(
                 "A sealed object is not the instance that the index says.", "Run `leadglass fsck --deep`."
             )
-        return OpenInstance(instance, reader)
-
-    def count(self, instance: InstanceRow) -> None:
         self.archive.ledger.count(self.accesses[instance.study_id], instance.plain_length)
+        return OpenInstance(instance, reader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) ->
         raise
     rows = tuple(archive.index.locate(keys, scope_of(principal)))
     accesses = {row.study_id: Access.of(principal, row.study_id, row.study_uid, request.peer) for row in rows}
-    archive.ledger.begin(list(accesses.values()))
+    archive.ledger.begin(accesses.values())
     return Retrieval(archive, rows, accesses)
 
 

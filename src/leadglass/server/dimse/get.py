@@ -85,7 +85,8 @@ class GetExchange:
             refusal = CGetRsp(request.message_id, error.dimse_status, request.sop_class)
             return desk.association.reply(self._context_id, refusal)
         tally = Tally(len(retrieval.instances))
-        cancelled = self._send_all(retrieval, tally)
+        with retrieval:
+            cancelled = self._send_all(retrieval, tally)
         final = tally.response(request, CANCEL if cancelled else tally.status())
         return desk.association.reply(self._context_id, final, self._failed_list(tally))
 
@@ -112,7 +113,6 @@ class GetExchange:
                 continue
             status, cancelled = self._store(context_id, opened, 1 + number % _LAST_MESSAGE_ID, pending)
             self._count(tally, row.uid, status)
-            retrieval.count(row)
             if cancelled or self._desk.cancelled(self._request.message_id):
                 return True
             # Sent in one write with the next command, so that it costs no round trip.

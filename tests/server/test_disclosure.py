@@ -1,0 +1,89 @@
+"""What the log says of what left: nothing that a peer does keeps it from being counted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from leadglass.archive.access import Access
+from leadglass.archive.archive import Archive, ArchiveConfig, open_archive
+from leadglass.dicom import tags, uids
+from leadglass.dicom.attributes import encode_attributes
+from leadglass.dicom.uids import TRANSFER_SYNTAXES
+from leadglass.dimse.events import CommandReceived, DataReceived
+from leadglass.dimse.message import CGetRq
+from leadglass.dimse.status import SUCCESS
+from leadglass.model import Principal
+from tests.clients import CT, ROOT, ct, get, store
+from tests.served import Served
+from tests.server.conftest import Copied
+from tests.server.log import events
+from tests.server.wire import associated, pdu, read_pdu
+
+STORE = (CT, uids.EXPLICIT_LE)
+GET = (uids.STUDY_ROOT_GET, uids.EXPLICIT_LE)
+STUDY = f"{ROOT}.70"
+
+
+@pytest.fixture
+def archive(copied: Copied, tmp_path: Path) -> Served:
+    """Holds one study of two instances; not served."""
+    with copied(tmp_path) as served:
+        answers = store(served, ct(1, study=STUDY), ct(2, study=STUDY))
+        assert [answer.status for answer in answers] == [SUCCESS, SUCCESS]
+    return served
+
+
+@contextmanager
+def opened(archive: Served) -> Iterator[Archive]:
+    """The same, open in this process."""
+    here = open_archive(archive.data, archive.keys, ArchiveConfig(reserve_bytes=0))
+    try:
+        yield here
+    finally:
+        here.close()
+
+
+def closing(archive: Served) -> list[object]:
+    return [event["d"]["instances"] for event in events(archive, "retrieve-end")]
+
+
+def test_who_takes_all_and_leaves_is_counted(archive: Served) -> None:
+    """Every byte of an instance arrives, then the peer aborts instead of answering the C-STORE."""
+    with archive, associated(archive, "workstation", GET, STORE, retrieves=True) as (peer, association):
+        keys = {tags.QUERY_RETRIEVE_LEVEL: "STUDY", tags.STUDY_INSTANCE_UID: STUDY}
+        identifier = encode_attributes(keys, TRANSFER_SYNTAXES[GET[1]], ())
+        peer.sendall(association.reply(1, CGetRq(1, GET[0]), identifier))
+        arrived = False
+        while not arrived:
+            for event in association.receive(pdu(*read_pdu(peer))):
+                assert isinstance(event, CommandReceived | DataReceived)
+                arrived = isinstance(event, DataReceived) and event.last
+        peer.sendall(association.abort())
+    assert closing(archive) == [1]
+
+
+def test_all_is_counted(archive: Served) -> None:
+    with archive:
+        assert len(get(archive, {tags.STUDY_INSTANCE_UID: STUDY})[2]) == 2
+        assert len(get(archive, {tags.STUDY_INSTANCE_UID: STUDY})[2]) == 2
+    assert closing(archive) == [4]
+
+
+def test_a_retrieval_under_way_is_not_idle(archive: Served) -> None:
+    """However long it takes: its access is closed after it, with all that it took."""
+    with opened(archive) as here:
+        (study,) = here.index.studies(STUDY)
+        access = Access.of(Principal("device", "slow", frozenset()), study.id, STUDY, "192.0.2.1")
+        ledger = here.ledger
+        ledger.begin([access])
+        ledger.begin([access])
+        ledger.count(access, 10)
+        ledger.end([access])
+        ledger.close_idle(0)
+        ledger.count(access, 10)
+        ledger.end([access])
+        ledger.close_idle(0)
+    assert closing(archive) == [2]
+    assert len(events(archive, "retrieve")) == 1
