@@ -89,8 +89,9 @@ def _add(
     if placement is Placement.REVISED:
         for row in current:
             tx.set_state(row.id, InstanceState.SUPERSEDED)
-        tx.update_study(study.id, study_from(incoming.attributes))
-        tx.update_series(series_id, series_from(incoming.attributes))
+        described = incoming.described()
+        tx.update_study(study.id, study_from(described))
+        tx.update_series(series_id, series_from(described))
     instance_id = tx.add_instance(_instance(incoming, series_id, state))
     if state is not InstanceState.VISIBLE:
         tx.add_review(instance_id, _reason(placement, is_owner, series_is_free, relations))
@@ -138,7 +139,7 @@ def _study_for(writing: Writing, incoming: Incoming, salts: Salts) -> tuple[Stud
     owner = not any(row.owner for row in rows)
     patient = tx.patient(claim.patient_id, claim.issuer)
     study_id = tx.add_study(
-        study_from(incoming.attributes),
+        study_from(incoming.described()),
         uid=claim.study,
         owner=owner,
         patient_key=patient,
@@ -157,7 +158,7 @@ def _series_for(writing: Writing, incoming: Incoming, study: StudyRow) -> tuple[
             return row.id, row.instances > 0 or not any(other.instances for other in rows)
     free = not any(row.instances for row in rows)
     series_id = writing.tx.add_series(
-        study.id, series_from(incoming.attributes), uid=incoming.series, requests=incoming.request_attributes
+        study.id, series_from(incoming.described()), uid=incoming.series, requests=incoming.request_attributes()
     )
     return series_id, free
 

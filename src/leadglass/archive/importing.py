@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from leadglass.archive.identity import Placement
 from leadglass.archive.store import Received, StoreSession, record_refused_store
 from leadglass.dicom.part10 import read_file_meta
-from leadglass.errors import DataSetError, FormatError, IdentityConflict, LeadglassError, NotAuthorised
+from leadglass.errors import (
+    DataSetError,
+    FormatError,
+    IdentityConflict,
+    LeadglassError,
+    NotAuthorised,
+    OutOfResources,
+    VerificationFailed,
+)
 from leadglass.model import Operation, Principal
 
 if TYPE_CHECKING:
@@ -22,6 +30,7 @@ class ImportOutcome(StrEnum):
     UNVERIFIED = "kept for review"
     REFUSED = "refused"
     NOT_DICOM = "not DICOM"
+    NO_ROOM = "no room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +51,19 @@ _OUTCOMES = {
 }
 
 
+class _UnreadableError(LeadglassError):
+    """The medium of the file that is imported fails: a scratched disc, a share that went away."""
+
+
 def import_file(archive: "Archive", principal: Principal, file: BinaryIO, *, issuer: str, site: str) -> Imported:
-    """Store one file. Raises NotAuthorised and NotAvailable (a full disk); what is wrong with the file is an answer."""
+    """Store one file. What is wrong with the file, a damaged version kept under its UID and a full disk are answers, so
+    that the files before it are still told of. Raises NotAvailable when the archive itself cannot go on."""
     try:
         meta = read_file_meta(file)
     except DataSetError as error:
         return Imported(ImportOutcome.NOT_DICOM, error.message)
+    except OSError as error:
+        return Imported(ImportOutcome.REFUSED, _unreadable(error).message)
     received = Received(
         meta.sop_class,
         meta.sop_instance,
@@ -59,9 +75,11 @@ def import_file(archive: "Archive", principal: Principal, file: BinaryIO, *, iss
     )
     try:
         return _store(archive, principal, file, received)
-    except (FormatError, IdentityConflict, NotAuthorised) as error:
+    except OutOfResources as error:
+        return Imported(ImportOutcome.NO_ROOM, str(error))
+    except (FormatError, IdentityConflict, NotAuthorised, VerificationFailed, _UnreadableError) as error:
         record_refused_store(archive, principal, received, error)
-        return Imported(ImportOutcome.REFUSED, _said(error))
+        return Imported(ImportOutcome.REFUSED, error.message)
 
 
 def _store(archive: "Archive", principal: Principal, file: BinaryIO, received: Received) -> Imported:
@@ -69,12 +87,20 @@ def _store(archive: "Archive", principal: Principal, file: BinaryIO, received: R
     view = memoryview(buffer)
     octets = 0
     with StoreSession(archive, principal, received) as session:
-        while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        while count := _read(file, buffer):
             session.write(view[:count])
             octets += count
         placed = session.finish()
     return Imported(_OUTCOMES[placed.placement], octets=octets)
 
 
-def _said(error: LeadglassError) -> str:
-    return error.message
+def _read(file: BinaryIO, buffer: bytearray) -> int:
+    """Apart from the writes, whose errors are the archive's and not the file's."""
+    try:
+        return int(file.readinto(buffer))  # type: ignore[attr-defined]
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> _UnreadableError:
+    return _UnreadableError(f"It cannot be read: {error.strerror}.")

@@ -7,8 +7,10 @@ from enum import Enum
 
 from leadglass.archive.studykeys import Claim, KeyedClaim
 from leadglass.dicom import tags
+from leadglass.dicom.attributes import decode_elements
+from leadglass.dicom.charset import parse_charsets
 from leadglass.dicom.compare import ContentDigest
-from leadglass.dicom.reader import PixelData
+from leadglass.dicom.reader import PixelData, Scan
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.errors import DataSetError
 from leadglass.model import Principal
@@ -59,11 +61,23 @@ class Incoming:
     peer: str
     claim: Claim
     keyed: KeyedClaim
+    #: What identifies and describes the instance itself.
     attributes: Mapping[int, str]
-    request_attributes: tuple[Mapping[int, str], ...]
+    scan: Scan
     sop_class: str
     syntax: TransferSyntax
     stored: StoredObject
+
+    def described(self) -> dict[int, str]:
+        """All attributes, those of patient, study and series too: read only when one of these is new."""
+        return decode_elements(self.scan.elements, self.scan.little_endian)
+
+    def request_attributes(self) -> tuple[dict[int, str], ...]:
+        """The items of its Request Attributes Sequence."""
+        charset = self.scan.elements.get(tags.SPECIFIC_CHARACTER_SET)
+        charsets = parse_charsets(charset.value.decode("ascii", "replace") if charset else "")
+        items = self.scan.sequences.get(tags.REQUEST_ATTRIBUTES_SEQUENCE, ())
+        return tuple(decode_elements(item, self.scan.little_endian, charsets) for item in items)
 
     @property
     def sop_instance(self) -> str:

@@ -18,12 +18,11 @@ from leadglass.archive.refusals import record_refusal
 from leadglass.archive.studykeys import Claim, KeyedClaim
 from leadglass.dicom import tags
 from leadglass.dicom.attributes import decode_elements
-from leadglass.dicom.charset import parse_charsets
 from leadglass.dicom.compare import ContentDigest, content_digest
 from leadglass.dicom.reader import Scan
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import DataSetError, IdentityConflict, LeadglassError, NotAuthorised
-from leadglass.index.attributes import WANTED_SEQUENCES, WANTED_TAGS
+from leadglass.index.attributes import INSTANCE_FIELDS, WANTED_SEQUENCES, WANTED_TAGS
 from leadglass.inspection.inspector import Inspector, VerdictKind
 from leadglass.model import Operation, Principal
 from leadglass.pack.writer import StoredObject
@@ -31,6 +30,19 @@ from leadglass.pack.writer import StoredObject
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
 
+#: What tells one instance from another; the rest describes patient, study and series, which are mostly known.
+OWN_TAGS = frozenset(
+    {
+        tags.SPECIFIC_CHARACTER_SET,
+        tags.SOP_CLASS_UID,
+        tags.SOP_INSTANCE_UID,
+        tags.STUDY_INSTANCE_UID,
+        tags.SERIES_INSTANCE_UID,
+        tags.PATIENT_ID,
+        tags.ISSUER_OF_PATIENT_ID,
+        *INSTANCE_FIELDS,
+    }
+)
 #: Plain bytes above which a pack is synced before its object is placed.
 SYNCED_FIRST = 8 * 1024 * 1024
 CHECK_DISK_EVERY = 64 * 1024 * 1024
@@ -96,7 +108,9 @@ class StoreSession:
         verdict = self._inspector.finish()
         if verdict.kind is VerdictKind.REJECT:
             raise DataSetError(f"The object was rejected: {', '.join(verdict.reasons)}.")
-        attributes = decode_elements(verdict.scan.elements, verdict.scan.little_endian)
+        elements = verdict.scan.elements
+        present = {tag: elements[tag] for tag in OWN_TAGS if tag in elements}
+        attributes = decode_elements(present, verdict.scan.little_endian)
         self._check_announced(attributes)
         claim = self._claim(attributes)
         keyed = self._archive.keyring.acquire(claim)
@@ -116,7 +130,7 @@ class StoreSession:
             claim=claim,
             keyed=keyed,
             attributes=attributes,
-            request_attributes=_request_attributes(scan, attributes),
+            scan=scan,
             sop_class=self._received.sop_class,
             syntax=self._syntax,
             stored=stored,
@@ -219,9 +233,3 @@ def _syntax(uid: str) -> TransferSyntax:
     if syntax is None:
         raise DataSetError("The transfer syntax is not one that the archive keeps.")
     return syntax
-
-
-def _request_attributes(scan: Scan, attributes: dict[int, str]) -> tuple[dict[int, str], ...]:
-    items = scan.sequences.get(tags.REQUEST_ATTRIBUTES_SEQUENCE, ())
-    charsets = parse_charsets(attributes.get(tags.SPECIFIC_CHARACTER_SET, ""))
-    return tuple(decode_elements(item, scan.little_endian, charsets) for item in items)

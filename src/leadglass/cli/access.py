@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from leadglass.archive.archive import Archive, open_archive
-from leadglass.config import load
 from leadglass.errors import NotAvailable
-from leadglass.server.control import ControlClient, local_principal, run_verb
+
+if TYPE_CHECKING:
+    from leadglass.archive.archive import Archive
 
 Progress = Callable[[int, int], None]
 
@@ -18,53 +19,46 @@ def _silent(_done: int, _total: int) -> None:
     """For verbs that are over at once."""
 
 
-class Verbs(Protocol):
-    """Something that runs the verbs of `leadglass.server.verbs`."""
+class Verbs:
+    """Runs the verbs of `leadglass.server.verbs`, there or here."""
 
-    def call(
-        self, verb: str, params: dict[str, Any], files: Sequence[int] = (), progress: Progress = _silent
-    ) -> Any: ...
-
-
-class _Remote:
-    def __init__(self, client: ControlClient) -> None:
-        self._client = client
+    def __init__(self, run: Callable[[str, dict[str, Any], Sequence[int], Progress], Any]) -> None:
+        self._run = run
 
     def call(self, verb: str, params: dict[str, Any], files: Sequence[int] = (), progress: Progress = _silent) -> Any:
-        return self._client.call(verb, params, files, progress)
-
-
-class _Local:
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
-        self._principal = local_principal(os.getuid())
-
-    def call(self, verb: str, params: dict[str, Any], files: Sequence[int] = (), progress: Progress = _silent) -> Any:
-        return run_verb(self._archive, self._principal, verb, params, files, progress)
+        return self._run(verb, params, files, progress)
 
 
 class Reach:
     """How to reach the archive; `connect` may be called again for more callers at once."""
 
-    def __init__(self, data: Path, archive: Archive | None) -> None:
+    def __init__(self, data: Path, archive: "Archive | None") -> None:
         self._data = data
         self._archive = archive
 
     @contextmanager
     def connect(self) -> Iterator[Verbs]:
+        from leadglass.server.control import ControlClient, local_principal, run_verb
+
         if self._archive is not None:
-            yield _Local(self._archive)
+            yield Verbs(partial(run_verb, self._archive, local_principal(os.getuid())))
             return
         client = ControlClient.connect(self._data)
         try:
-            yield _Remote(client)
+            yield Verbs(client.call)
         finally:
             client.close()
 
 
 @contextmanager
-def reach(data: Path, keys: Path, config: Path | None = None) -> Iterator[Reach]:
-    """Raises RefusedForSafety and NotAvailable with a remedy."""
+def reach(data: Path, keys: Path, config: Path | None) -> Iterator[Reach]:
+    """`config` counts when the archive is opened here: a running `serve` has its own. Raises RefusedForSafety,
+    NotAvailable and UsageError with a remedy."""
+    # Imported where an archive is reached, so that help, usage errors and the version come at once.
+    from leadglass.archive.archive import open_archive
+    from leadglass.config import load
+    from leadglass.server.control import ControlClient
+
     try:
         ControlClient.connect(data).close()
     except NotAvailable:
@@ -78,6 +72,6 @@ def reach(data: Path, keys: Path, config: Path | None = None) -> Iterator[Reach]
 
 
 @contextmanager
-def verbs(data: Path, keys: Path) -> Iterator[Verbs]:
-    with reach(data, keys) as way, way.connect() as connected:
+def verbs(data: Path, keys: Path, config: Path | None) -> Iterator[Verbs]:
+    with reach(data, keys, config) as way, way.connect() as connected:
         yield connected

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from leadglass.archive.provision import authority, authority_certificate
 from leadglass.cli.access import verbs
-from leadglass.cli.options import Data, Keys
+from leadglass.cli.options import Config, Data, Keys
 from leadglass.cli.tables import show as show_table
 from leadglass.crypto.certificates import (
     Certificate,
@@ -57,6 +57,7 @@ def add(
     private_sop_class: Annotated[
         list[str] | None, typer.Option("--private-sop-class", help="UID that it may store. May be repeated.")
     ] = None,
+    config: Config = None,
 ) -> None:
     """Enrol a device. Its private key is made here (--out, --p12) or never leaves it (--csr, --cert)."""
     _check_name(name)
@@ -74,7 +75,7 @@ def add(
         "destination": destination,
         **_encoded(made, cert, ca),
     }
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         archive.call("device-add", params)
     _write(KeyDirectory.open(keys), name, made, out, p12, password)
     typer.echo(f"enrolled {name}: key {_certificate(made).fingerprint[:16]}…, until {_day(_certificate(made))}")
@@ -96,28 +97,29 @@ def renew(
     cert: Cert = None,
     ca: Ca = None,
     p12: P12 = None,
+    config: Config = None,
 ) -> None:
     """Give a device a further certificate. Its present one goes on for 30 days."""
     made = _credential(KeyDirectory.open(keys), name, csr, cert, p12, out)
     password = _password(p12)
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         archive.call("device-renew", {"name": name, **_encoded(made, cert, ca)})
     _write(KeyDirectory.open(keys), name, made, out, p12, password)
     typer.echo(f"renewed {name} until {_day(_certificate(made))}; its earlier certificates go on for 30 days")
 
 
 @app.command()
-def disable(name: Name, data: Data, keys: Keys) -> None:
+def disable(name: Name, data: Data, keys: Keys, config: Config = None) -> None:
     """Shut a device out at once, live associations included."""
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         archive.call("device-disable", {"name": name})
     typer.echo(f"disabled {name}")
 
 
 @app.command("list")
-def list_(data: Data, keys: Keys) -> None:
+def list_(data: Data, keys: Keys, config: Config = None) -> None:
     """All devices."""
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         devices: list[dict[str, Any]] = archive.call("device-list", {})
     table = Table("name", "AE titles", "roles", "site", "person", "valid until", "state", box=None)
     for device in devices:
@@ -136,10 +138,14 @@ def list_(data: Data, keys: Keys) -> None:
 
 @app.command()
 def log(
-    name: Name, data: Data, keys: Keys, limit: Annotated[int, typer.Option(help="Newest lines shown.")] = 50
+    name: Name,
+    data: Data,
+    keys: Keys,
+    limit: Annotated[int, typer.Option(help="Newest lines shown.")] = 50,
+    config: Config = None,
 ) -> None:
     """What the device did at the door, and every rejection, newest first."""
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         events: list[dict[str, Any]] = archive.call("device-log", {"name": name, "limit": limit})
     for event in events:
         shown = " ".join(
@@ -151,9 +157,9 @@ def log(
 
 
 @app.command()
-def test(name: Name, data: Data, keys: Keys) -> None:
+def test(name: Name, data: Data, keys: Keys, config: Config = None) -> None:
     """Say in words why a device cannot connect. Exit code 1 when something stands in its way."""
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         found: dict[str, Any] = archive.call("device-test", {"name": name})
     typer.echo(f"{name} last connected: {found['last_seen'] or 'never'}")
     for problem in found["problems"]:

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from leadglass.cli.access import Reach, reach
-from leadglass.cli.options import Data, Keys
+from leadglass.cli.options import Config, Data, Keys
 from leadglass.errors import UsageError
 
 #: Files at once. Each is synced before the next, so that more of them share the disk's time.
@@ -43,6 +43,7 @@ def import_(
     keys: Keys,
     issuer: Annotated[str, typer.Option(help="Issuer of Patient ID for objects that name none.")] = "",
     site: Annotated[str, typer.Option(help="The unit that will own the studies.")] = "",
+    config: Config = None,
 ) -> None:
     """Store DICOM files, through a running `serve` or by opening the archive. Exit code 1 if any was refused."""
     files = list(_files(paths))
@@ -56,7 +57,7 @@ def import_(
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with reach(data, keys) as way, Progress(*columns, console=Console(stderr=True)) as bar:
+    with reach(data, keys, config) as way, Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("import", total=total, files=len(files))
         params = {"issuer": issuer, "site": site}
         for batch, results in _import_all(way, files, params):

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from leadglass.cli.access import verbs
-from leadglass.cli.options import Data, Keys
+from leadglass.cli.options import Config, Data, Keys
 from leadglass.cli.tables import show as show_table
 
 app = typer.Typer(help="Unverified and revised objects: list, show, accept, reject.", no_args_is_help=True)
@@ -26,9 +26,10 @@ def list_(
     data: Data,
     keys: Keys,
     state: Annotated[str, typer.Option(help="open, accepted or rejected")] = "open",
+    config: Config = None,
 ) -> None:
     """What waits for a decision."""
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         rows: list[dict[str, Any]] = archive.call("review-list", {"state": state})
     if not rows:
         typer.echo(f"Nothing is {state}.")
@@ -40,25 +41,25 @@ def list_(
 
 
 @app.command()
-def show(number: Number, data: Data, keys: Keys) -> None:
+def show(number: Number, data: Data, keys: Keys, config: Config = None) -> None:
     """One object: what it claims, and what is on record."""
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         row: dict[str, Any] = archive.call("review-show", {"id": number})
     for name, value in row.items():
         typer.echo(f"{name.replace('_', ' '):24} {value}")
 
 
 @app.command()
-def accept(number: Number, data: Data, keys: Keys) -> None:
+def accept(number: Number, data: Data, keys: Keys, config: Config = None) -> None:
     """Show the object; a version shown before under its UID stays, superseded."""
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         archive.call("review-accept", {"id": number})
     typer.echo(f"accepted {number}")
 
 
 @app.command()
-def reject(number: Number, data: Data, keys: Keys) -> None:
+def reject(number: Number, data: Data, keys: Keys, config: Config = None) -> None:
     """Keep the object hidden."""
-    with verbs(data, keys) as archive:
+    with verbs(data, keys, config) as archive:
         archive.call("review-reject", {"id": number})
     typer.echo(f"rejected {number}")

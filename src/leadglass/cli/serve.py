@@ -46,6 +46,8 @@ def serve(
             log.warning("data and keys are on one device: whoever takes it has both")
         # What is loaded by now stays: the collector need not look at it again and again.
         gc.freeze()
+        # Each stored object makes some hundred short-lived tuples and no cycles.
+        gc.set_threshold(20_000)
         listener = Listener(archive, settings.dimse.config(), chains, host, dimse_port)
         control = ControlDoor(archive)
         archive.housekeeping.start()
