@@ -135,6 +135,7 @@ class Committer:
                 return results
         except BaseException:
             self._journal.head = head  # the chain goes on from the last event that is durable
+            self._salts.forget()
             raise
 
 

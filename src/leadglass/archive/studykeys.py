@@ -148,8 +148,9 @@ class Salts:
                 self._known.popitem(last=False)
         return salt
 
-    def general(self) -> bytes:
-        return self._general
+    def forget(self) -> None:
+        """After a rollback: the number of a study that was undone goes to the next one, which has another salt."""
+        self._known.clear()
 
     def new(self) -> bytes:
         return wrap_key(self._kek, os.urandom(32), self._archive_id)
