@@ -1,11 +1,16 @@
 """Study keys and log salts under rollbacks and races."""
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from leadglass.archive.committer import Writing
+from leadglass.archive.studykeys import Claim
+from leadglass.errors import VerificationFailed
 from leadglass.index.attributes import study_from
+from leadglass.index.rows import StudyRow
 from leadglass.model import AccessEvent, Outcome
 from tests.archive.opened import checked, opened, put
 from tests.clients import ROOT, ct
@@ -42,3 +47,58 @@ def test_a_salt_of_a_study_that_was_rolled_back_is_forgotten(furnished: Served, 
         put(archive, ct(study=STUDY))
     with opened(folder) as archive:
         assert checked(archive).problems == ()
+
+
+def test_a_row_that_names_another_studys_object_is_refused(furnished: Served, tmp_path: Path) -> None:
+    with opened(furnished.copy(tmp_path)) as archive:
+        put(archive, ct(study=STUDY))
+        put(archive, ct(study=f"{STUDY}.2"))
+        one, other = archive.index.all_instances()
+        assert archive.open(other).length == other.plain_length  # so that its study's key lies ready
+        swapped = replace(one, location=other.location, object_id=other.object_id)
+        with pytest.raises(VerificationFailed):
+            archive.open(swapped).read(0, 1)
+
+
+class _TellingLock:
+    """A lock that tells when somebody has to wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.awaited = threading.Event()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self.awaited.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_two_that_begin_a_study_use_one_key(furnished: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even when the first has stored, and its key is not kept any more, between two steps of the second."""
+    with opened(furnished.copy(tmp_path)) as archive:
+        keyring, data_set = archive.keyring, ct(study=STUDY)
+        lock, read = _TellingLock(), archive.index.studies
+        monkeypatch.setattr(keyring, "_lock", lock)
+        monkeypatch.setattr("leadglass.archive.studykeys.CACHED_KEYS", 1)
+
+        def store_first() -> None:
+            put(archive, data_set)
+            keyring.acquire(Claim(f"{STUDY}.9", "", "", ""))  # takes the only place
+            lock.awaited.set()
+
+        first = threading.Thread(target=store_first)
+
+        def overtaken(uid: str) -> list[StudyRow]:
+            found = read(uid)
+            if first.ident is None:
+                first.start()
+                lock.awaited.wait()
+            return found
+
+        monkeypatch.setattr(archive.index, "studies", overtaken)
+        second = keyring.acquire(Claim(STUDY, "P-1", "", "default"))
+        first.join()
+        assert [study.wrapped_key for study in read(STUDY)] == [second.wrapped]

@@ -79,7 +79,7 @@ class Archive:
     def _key_of(self, row: InstanceRow, key_id: int) -> StudyKey:
         """Its study's key. One that a steward moved into the owner's study stays sealed under the key of the claim that
         it arrived with, since stored bytes never change."""
-        known = self.keyring.opened(key_id)
+        known = self.keyring.opened(row.study_uid, key_id)
         if known is not None:
             return known
         key = self.keyring.of_study(self.index.study(row.study_id))

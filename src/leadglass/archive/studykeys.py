@@ -9,6 +9,7 @@ import struct
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 
 from leadglass.crypto.keys import RootKey
 from leadglass.crypto.wrapping import unwrap_key, wrap_key
@@ -51,20 +52,18 @@ class Keyring:
         self._lock = threading.Lock()
         self._by_claim: OrderedDict[Claim, KeyedClaim] = OrderedDict()
         self._in_use: dict[Claim, int] = {}
-        self._opened: OrderedDict[int, StudyKey] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, int], StudyKey] = OrderedDict()
 
     def acquire(self, claim: Claim) -> KeyedClaim:
         """The key for a claim, made if the claim is new. Balanced by `release`, until when it stays the same."""
         with self._lock:
-            known = self._by_claim.get(claim)
-        if known is None:
-            known = self._stored(claim) or self._fresh(claim)
-        with self._lock:
-            kept = self._by_claim.setdefault(claim, known)
+            # Read under the lock too: a claim that is not kept here is either on record or nobody is storing it.
+            known = self._by_claim.get(claim) or self._stored(claim) or self._fresh(claim)
+            self._by_claim[claim] = known
             self._by_claim.move_to_end(claim)
             self._in_use[claim] = self._in_use.get(claim, 0) + 1
             self._trim()
-            return kept
+            return known
 
     def release(self, claim: Claim) -> None:
         with self._lock:
@@ -78,19 +77,19 @@ class Keyring:
         """The key of a study on record. Raises VerificationFailed if it does not unwrap under the root key."""
         key = self._unwrap(study.uid, study.wrapped_key)
         with self._lock:
-            self._opened[key.id] = key
+            self._opened[study.uid, key.id] = key
             if len(self._opened) > CACHED_KEYS:
                 self._opened.popitem(last=False)
         return key
 
-    def opened(self, key_id: int) -> StudyKey | None:
-        """A key that `of_study` has unwrapped lately."""
-        return self._opened.get(key_id)
+    def opened(self, study_uid: str, key_id: int) -> StudyKey | None:
+        """A key of a claim on this study that `of_study` has unwrapped lately."""
+        return self._opened.get((study_uid, key_id))
 
     def _stored(self, claim: Claim) -> KeyedClaim | None:
         for study in self._index.studies(claim.study):
             if claim_of(study) == claim:
-                return KeyedClaim(claim, self.of_study(study), study.wrapped_key)
+                return KeyedClaim(claim, self._unwrap(study.uid, study.wrapped_key), study.wrapped_key)
         return None
 
     def _fresh(self, claim: Claim) -> KeyedClaim:
@@ -111,10 +110,10 @@ class Keyring:
         return b"leadglass study key" + self._archive_id + header + study_uid.encode()
 
     def _trim(self) -> None:
+        surplus = max(0, len(self._by_claim) - CACHED_KEYS)
         idle = (claim for claim in self._by_claim if claim not in self._in_use)
-        while len(self._by_claim) > CACHED_KEYS and (oldest := next(idle, None)) is not None:
-            del self._by_claim[oldest]
-            idle = (claim for claim in self._by_claim if claim not in self._in_use)
+        for claim in list(islice(idle, surplus)):
+            del self._by_claim[claim]
 
 
 def open_wrapped(key: StudyKey, wrapped: WrappedKey) -> bytes:
