@@ -53,17 +53,22 @@ def level_of(identifier: Attributes, root: tuple[Level, ...]) -> Level:
 
 
 def query(archive: "Archive", principal: Principal, request: QueryRequest) -> Iterator[Attributes]:
-    """Answers one by one. Raises NotAuthorised and IdentifierError before the first, OutOfResources after the last
+    """Answers one by one. Raises NotAuthorised and DataSetError before the first, OutOfResources after the last
     allowed one when there are more: a capped answer never looks complete."""
-    level = _admitted(archive, principal, request)
-    rows = archive.index.find(
-        level,
-        request.identifier,
-        scope_of(principal),
-        limit=archive.max_answers + 1,
-        combined_datetime=request.combined_datetime,
-    )
-    first = list(islice(rows, LOOK_AHEAD))
+    try:
+        authorise(principal, Operation.QUERY)
+        level = level_of(request.identifier, request.root)
+        rows = archive.index.find(
+            level,
+            request.identifier,
+            scope_of(principal),
+            limit=archive.max_answers + 1,
+            combined_datetime=request.combined_datetime,
+        )
+        first = list(islice(rows, LOOK_AHEAD))  # a key that cannot be meant is noticed here
+    except LeadglassError as error:
+        record_refusal(archive.committer, principal, "query", request.peer, error)
+        raise
     complete = len(first) < LOOK_AHEAD
     archive.committer.run(
         lambda writing: writing.record(
@@ -71,15 +76,6 @@ def query(archive: "Archive", principal: Principal, request: QueryRequest) -> It
         )
     )
     return _first_and_rest(archive, principal, request, level, first, rows, complete)
-
-
-def _admitted(archive: "Archive", principal: Principal, request: QueryRequest) -> Level:
-    try:
-        authorise(principal, Operation.QUERY)
-        return level_of(request.identifier, request.root)
-    except LeadglassError as error:
-        record_refusal(archive.committer, principal, "query", request.peer, error)
-        raise
 
 
 def _first_and_rest(
@@ -121,16 +117,16 @@ def _event(
         peer=request.peer,
         detail={
             "level": level.value,
-            "keys": _described(request.identifier),
+            "keys": described(request.identifier),
             "answers" if exact else "answers_at_least": count,
         },
     )
 
 
-def _described(identifier: Attributes) -> dict[str, object]:
+def described(identifier: Attributes) -> dict[str, object]:
     """What was asked: matching keys with their values, return keys by name. Sealed with the event."""
     return {
-        keyword_of(tag) or f"{tag:08X}": value if isinstance(value, str) else [_described(item) for item in value]
+        keyword_of(tag) or f"{tag:08X}": value if isinstance(value, str) else [described(item) for item in value]
         for tag, value in identifier.items()
         if tag != tags.QUERY_RETRIEVE_LEVEL
     }

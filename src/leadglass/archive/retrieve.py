@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Self
 from leadglass.archive.access import Access
 from leadglass.archive.authorise import authorise, scope_of
 from leadglass.archive.incoming import Layout
-from leadglass.archive.query import UNIQUE_KEYS, IdentifierError, QueryRequest, level_of
+from leadglass.archive.query import UNIQUE_KEYS, IdentifierError, QueryRequest, described, level_of
 from leadglass.archive.refusals import record_refusal
 from leadglass.dicom import tags
 from leadglass.dicom.reader import DataSetScanner
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import LeadglassError, VerificationFailed
 from leadglass.index.rows import InstanceRow
-from leadglass.model import Attributes, Operation, Principal
+from leadglass.model import AccessEvent, Attributes, Operation, Outcome, Principal
 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
@@ -69,18 +69,34 @@ class OpenInstance:
 def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) -> Retrieval:
     """Locate what an identifier names; its begin events are durable when this returns.
 
-    Raises NotAuthorised, and IdentifierError when the unique key of the level is missing (PS3.4 C.4.3.1.3.1).
+    Raises NotAuthorised, DataSetError, and IdentifierError when the unique key of the level is missing
+    (PS3.4 C.4.3.1.3.1).
     """
     try:
         authorise(principal, Operation.RETRIEVE)
         keys = _unique_keys(request)
+        rows = tuple(archive.index.locate(keys, scope_of(principal)))
     except LeadglassError as error:
         record_refusal(archive.committer, principal, "retrieve", request.peer, error)
         raise
-    rows = tuple(archive.index.locate(keys, scope_of(principal)))
+    if not rows:
+        archive.committer.run(lambda writing: writing.record(_nothing_found(principal, request)))
     accesses = {row.study_id: Access.of(principal, row.study_id, row.study_uid, request.peer) for row in rows}
     archive.ledger.begin(accesses.values())
     return Retrieval(archive, rows, accesses)
+
+
+def _nothing_found(principal: Principal, request: QueryRequest) -> AccessEvent:
+    """Asking for what is not there, or not for this principal, tells it something too."""
+    return AccessEvent(
+        action="retrieve",
+        outcome=Outcome.DONE,
+        principal=principal.label,
+        credential=principal.credential,
+        person=principal.person,
+        peer=request.peer,
+        detail={"instances": 0, "keys": described(request.identifier)},
+    )
 
 
 def _unique_keys(request: QueryRequest) -> Attributes:

@@ -43,12 +43,14 @@ STORAGE_SUPPORT = bytes((2, 0, 0, 0, 0, 0))
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """The answer to a request. `retrieve_contexts`: (SOP class, transfer syntax) → context on which the requestor takes
-    objects as SCP. `combined_datetime`: the FIND classes for which combined date-time matching was agreed."""
+    objects as SCP. `combined_datetime`: the FIND classes for which combined date-time matching was agreed. `denied`:
+    the abstract syntaxes that the principal's roles do not allow."""
 
     results: tuple[ContextResult, ...]
     user: UserInformation
     retrieve_contexts: dict[tuple[str, str], int]
     combined_datetime: frozenset[str]
+    denied: frozenset[str]
 
 
 def accept(rq: AssociateRq, principal: Principal, max_pdu: int) -> Acceptance:
@@ -77,6 +79,11 @@ def accept(rq: AssociateRq, principal: Principal, max_pdu: int) -> Acceptance:
         user=user,
         retrieve_contexts=_retrieve_contexts(rq.contexts, results, as_scp),
         combined_datetime=frozenset(item.sop_class for item in agreed if item.data[1:2] == b"\1"),
+        denied=frozenset(
+            context.abstract_syntax
+            for context, result in zip(rq.contexts, results, strict=True)
+            if result.result == USER_REJECTION
+        ),
     )
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from leadglass.archive.archive import Archive
+from leadglass.archive.refusals import record_refusal
 from leadglass.dicom.attributes import decode_attributes
 from leadglass.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.dimse.association import Association
 from leadglass.dimse.events import Aborted, CommandReceived, Event, Released, ReleaseRequested
 from leadglass.dimse.message import CCancelRq, Message
-from leadglass.errors import ProtocolError
-from leadglass.model import Attributes, DataSetLimits, Principal
+from leadglass.errors import DataSetError, ProtocolError
+from leadglass.model import Attributes, DataSetLimits, Operation, Principal
 from leadglass.server.dimse.acceptance import Acceptance
 from leadglass.server.dimse.connection import Connection, ConnectionLost
 
@@ -79,7 +80,9 @@ def is_cancel(event: Event, message_id: int) -> bool:
 class IdentifierReader:
     """Gathers a request's identifier; its size is bounded by the association."""
 
-    def __init__(self, desk: Desk, context_id: int) -> None:
+    def __init__(self, desk: Desk, context_id: int, operation: Operation) -> None:
+        self._desk = desk
+        self._operation = operation
         self._syntax = desk.syntax(context_id)
         self._bytes = bytearray()
 
@@ -87,5 +90,10 @@ class IdentifierReader:
         self._bytes += data
 
     def attributes(self) -> Attributes:
-        """Raises DataSetError."""
-        return decode_attributes(bytes(self._bytes), self._syntax, IDENTIFIER_LIMITS)
+        """Raises DataSetError, which is on record then: the archive never gets to see the request."""
+        try:
+            return decode_attributes(bytes(self._bytes), self._syntax, IDENTIFIER_LIMITS)
+        except DataSetError as error:
+            desk = self._desk
+            record_refusal(desk.archive.committer, desk.principal, self._operation, desk.connection.peer, error)
+            raise

@@ -9,7 +9,7 @@ from leadglass.dicom.charset import choose_charset, parse_charsets
 from leadglass.dimse.message import CFindRq, CFindRsp
 from leadglass.dimse.status import CANCEL, PENDING, PENDING_UNSUPPORTED_KEYS, SUCCESS
 from leadglass.errors import LeadglassError
-from leadglass.model import Attributes
+from leadglass.model import Attributes, Operation
 from leadglass.server.dimse.acceptance import ROOTS
 from leadglass.server.dimse.exchange import Desk, IdentifierReader
 
@@ -22,7 +22,7 @@ class FindExchange:
         self._desk = desk
         self._context_id = context_id
         self._request = request
-        self._identifier = IdentifierReader(desk, context_id)
+        self._identifier = IdentifierReader(desk, context_id, Operation.QUERY)
 
     def take(self, data: memoryview, last: bool) -> bool:
         self._identifier.add(data)

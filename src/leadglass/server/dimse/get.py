@@ -23,6 +23,7 @@ from leadglass.dimse.status import (
     is_warning,
 )
 from leadglass.errors import LeadglassError
+from leadglass.model import Operation
 from leadglass.server.dimse.acceptance import ROOTS
 from leadglass.server.dimse.exchange import Desk, IdentifierReader, is_cancel
 
@@ -64,7 +65,7 @@ class GetExchange:
         self._desk = desk
         self._context_id = context_id
         self._request = request
-        self._identifier = IdentifierReader(desk, context_id)
+        self._identifier = IdentifierReader(desk, context_id, Operation.RETRIEVE)
 
     def take(self, data: memoryview, last: bool) -> bool:
         self._identifier.add(data)

@@ -157,8 +157,9 @@ class Session:
             self._reject(rq, refused)
             raise
         principal = principal_of(device, self.fingerprint, person)
-        self._record(rq, principal)
-        return accept(rq, principal, self._config.limits.max_pdu), principal
+        acceptance = accept(rq, principal, self._config.limits.max_pdu)
+        self._record(rq, principal, acceptance)
+        return acceptance, principal
 
     def _reject(self, rq: AssociateRq, refused: AssociationRefused) -> None:
         answer = rejection(rq)
@@ -245,8 +246,14 @@ class Session:
             RefusedPeer(refusal, self.connection.peer, self._calling, self._called, self.fingerprint, device)
         )
 
-    def _record(self, rq: AssociateRq, principal: Principal) -> None:
+    def _record(self, rq: AssociateRq, principal: Principal, acceptance: Acceptance) -> None:
         identity = rq.user.user_identity
+        detail = {
+            "calling": rq.calling_ae,
+            "implementation": rq.user.implementation_class_uid,
+            "user_identity": identity.type if identity else 0,
+            "denied": sorted(acceptance.denied),
+        }
         self._archive.committer.record(
             AccessEvent(
                 action="association",
@@ -255,11 +262,7 @@ class Session:
                 credential=principal.credential,
                 person=principal.person,
                 peer=self.connection.peer,
-                detail={
-                    "calling": rq.calling_ae,
-                    "implementation": rq.user.implementation_class_uid,
-                    "user_identity": identity.type if identity else 0,
-                },
+                detail={key: value for key, value in detail.items() if value != []},
             )
         )
 
