@@ -14,6 +14,7 @@ import pydicom
 from rich.console import Console
 
 from leadglass.cli.phantom import phantom_series
+from leadglass.cli.text import printable
 from leadglass.crypto.tls import CertificateChain, client_context
 from leadglass.dicom import tags, uids
 from leadglass.dimse.items import ProposedContext, RoleSelection
@@ -161,7 +162,7 @@ def _studies(workstation: Requestor) -> list[Attributes]:
     found = [answer for status, answer in workstation.find(uids.STUDY_ROOT_FIND, asked) if answer]
     for study in found[:5]:
         console.print(
-            f"  {study.get(tags.PATIENT_NAME, '') or '(no name)':28} {study.get(tags.STUDY_DATE, ''):10}"
+            f"  {printable(str(study.get(tags.PATIENT_NAME) or '(no name)')):28} {study.get(tags.STUDY_DATE, ''):10}"
             f" {study.get(tags.MODALITIES_IN_STUDY, ''):10} {study[tags.NUMBER_OF_STUDY_RELATED_INSTANCES]} images",
             markup=False,
         )

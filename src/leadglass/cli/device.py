@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from leadglass.archive.provision import authority, authority_certificate
 from leadglass.cli.access import verbs
@@ -121,19 +120,21 @@ def list_(data: Data, keys: Keys, config: Config = None) -> None:
     """All devices."""
     with verbs(data, keys, config) as archive:
         devices: list[dict[str, Any]] = archive.call("device-list", {})
-    table = Table("name", "AE titles", "roles", "site", "person", "valid until", "state", box=None)
-    for device in devices:
-        until = max(key["not_after"] for key in device["keys"])
-        table.add_row(
-            device["name"],
-            ", ".join(device["aets"]),
-            ", ".join(device["roles"]),
-            device["site"],
-            device["person"],
-            _date(until),
-            "disabled" if device["disabled"] else "enrolled",
-        )
-    show_table(table)
+    show_table(
+        ("name", "AE titles", "roles", "site", "person", "valid until", "state"),
+        (
+            (
+                device["name"],
+                ", ".join(device["aets"]),
+                ", ".join(device["roles"]),
+                device["site"],
+                device["person"],
+                _date(max(key["not_after"] for key in device["keys"])),
+                "disabled" if device["disabled"] else "enrolled",
+            )
+            for device in devices
+        ),
+    )
 
 
 @app.command()

@@ -11,6 +11,7 @@ from rich.markup import escape
 from leadglass import __version__
 from leadglass.cli import device, fsck, importing, init, review, serve
 from leadglass.cli.process import harden
+from leadglass.cli.text import printable
 from leadglass.errors import LeadglassError
 
 app = typer.Typer(
@@ -59,8 +60,8 @@ def main() -> None:
 
 
 def complain(error: LeadglassError) -> None:
-    """What happened, and what to do next. Text that came from a peer is escaped: it could carry markup."""
+    """What happened, and what to do next. A file's or a peer's text could carry markup or orders to the terminal."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"[bold red]leadglass:[/] {escape(error.message)}")
+    console.print(f"[bold red]leadglass:[/] {escape(printable(error.message))}")
     if error.remedy:
-        console.print(f"  {escape(error.remedy)}")
+        console.print(f"  {escape(printable(error.remedy))}")

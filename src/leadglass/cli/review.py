@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from leadglass.cli.access import verbs
 from leadglass.cli.options import Config, Data, Keys
 from leadglass.cli.tables import show as show_table
+from leadglass.cli.text import printable
 
 app = typer.Typer(help="Unverified and revised objects: list, show, accept, reject.", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(help="Number of the review, from `review list`.")]
@@ -34,10 +34,10 @@ def list_(
     if not rows:
         typer.echo(f"Nothing is {state}.")
         return
-    table = Table("number", "SOP instance", "study", "reason", box=None)
-    for row in rows:
-        table.add_row(str(row["id"]), row["sop_instance_uid"], row["study_uid"], REASONS[row["reason"]])
-    show_table(table)
+    show_table(
+        ("number", "SOP instance", "study", "reason"),
+        ((str(row["id"]), row["sop_instance_uid"], row["study_uid"], REASONS[row["reason"]]) for row in rows),
+    )
 
 
 @app.command()
@@ -46,7 +46,7 @@ def show(number: Number, data: Data, keys: Keys, config: Config = None) -> None:
     with verbs(data, keys, config) as archive:
         row: dict[str, Any] = archive.call("review-show", {"id": number})
     for name, value in row.items():
-        typer.echo(f"{name.replace('_', ' '):24} {value}")
+        typer.echo(f"{name.replace('_', ' '):24} {printable(str(value))}")
 
 
 @app.command()
