@@ -12,7 +12,7 @@ from leadglass.archive.directory import DataDirectory
 from leadglass.archive.disk import DEFAULT_RESERVE, DiskReserve
 from leadglass.archive.housekeeping import Housekeeping
 from leadglass.archive.journal import Journal
-from leadglass.archive.provision import provision
+from leadglass.archive.provision import issue, provision
 from leadglass.archive.refusals import RefusalRecorder
 from leadglass.archive.studykeys import Keyring, Salts, open_wrapped
 from leadglass.archive.writers import begin_chain, close_chain
@@ -113,10 +113,13 @@ def _in_words(recovery: Recovery) -> tuple[str, ...]:
 
 
 def create_archive(data: Path, keys: Path, hostnames: tuple[str, ...]) -> KeyDirectory:
-    """Make an empty archive and its keys. Raises RefusedForSafety when either directory holds one already."""
-    DataDirectory.require_free(data)  # before there are keys to nothing
+    """Make an empty archive and its keys. Raises RefusedForSafety when either directory holds one already, UsageError
+    for a host name that is none."""
+    # Both before there are keys to nothing.
+    DataDirectory.require_free(data)
+    certificates = issue(hostnames)
     made = KeyDirectory.create(keys)
-    provision(made, hostnames)
+    provision(made, certificates)
     directory = DataDirectory.create(data)
     Index.create(directory.index, made.root().derive("index"), os.urandom(16)).close()
     directory.finish_creation()

@@ -1,5 +1,9 @@
 """The certificates of a new archive: a local authority, and server certificates with P-256 and RSA side by side."""
 
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from leadglass.crypto.certificates import (
@@ -14,6 +18,7 @@ from leadglass.crypto.certificates import (
 )
 from leadglass.crypto.keys import KeyDirectory, KeyFile
 from leadglass.crypto.tls import CertificateChain
+from leadglass.errors import UsageError
 
 #: Many scanners do RSA only (PS3.15 B.12 asks for both kinds of cipher suites).
 SERVER_FILES: dict[KeyKind, tuple[KeyFile, KeyFile]] = {
@@ -21,18 +26,44 @@ SERVER_FILES: dict[KeyKind, tuple[KeyFile, KeyFile]] = {
     "rsa": (KeyFile.SERVER_RSA_CERTIFICATE, KeyFile.SERVER_RSA_KEY),
 }
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+#: RFC 1123 2.1, with underscores as they are found in hospitals, and a wildcard for the first label.
+_HOST_NAME = re.compile(r"(\*\.)?(?![-.])[\w-]{1,63}(\.[\w-]{1,63})*")
 
 
-def provision(keys: KeyDirectory, hostnames: tuple[str, ...]) -> None:
-    """Make authority and server certificates. Raises UsageError for a name that no certificate can carry."""
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """The authority and what it issued to the server, with their keys."""
+
+    authority: Issued
+    servers: Mapping[KeyKind, Issued]
+
+
+def issue(hostnames: tuple[str, ...]) -> Certificates:
+    """Make authority and server certificates. Raises UsageError for a name that devices could not connect to."""
+    for name in hostnames:
+        _check(name)
     names = (*hostnames, *(name for name in LOCAL_NAMES if name not in hostnames))
     made = create_authority("Leadglass local CA")
-    servers = {kind: issue_server(made, names, kind) for kind in SERVER_FILES}
-    keys.write(KeyFile.CA_KEY, made.key)
-    keys.write(KeyFile.CA_CERTIFICATE, made.certificate.pem)
+    return Certificates(made, {kind: issue_server(made, names, kind) for kind in SERVER_FILES})
+
+
+def provision(keys: KeyDirectory, made: Certificates) -> None:
+    keys.write(KeyFile.CA_KEY, made.authority.key)
+    keys.write(KeyFile.CA_CERTIFICATE, made.authority.certificate.pem)
     for kind, (certificate, key) in SERVER_FILES.items():
-        keys.write(key, servers[kind].key)
-        keys.write(certificate, servers[kind].certificate.pem)
+        keys.write(key, made.servers[kind].key)
+        keys.write(certificate, made.servers[kind].certificate.pem)
+
+
+def _check(name: str) -> None:
+    """Names of other alphabets are letters too; a URL or a name with a port is the usual mistake."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(name) or len(name) > 253:
+            raise UsageError(
+                f"{name!r} is not a host name.", "Give a DNS name or an IP address, without a port."
+            ) from None
 
 
 def authority(keys: KeyDirectory) -> Issued:
