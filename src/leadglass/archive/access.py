@@ -30,6 +30,18 @@ class Access:
     def of(cls, principal: Principal, study_id: int, study: str, peer: str) -> "Access":
         return cls(principal.label, principal.credential, principal.person, study_id, study, peer)
 
+    def event(self, action: str, detail: Mapping[str, object], outcome: Outcome = Outcome.DONE) -> AccessEvent:
+        return AccessEvent(
+            action=action,
+            outcome=outcome,
+            principal=self.principal,
+            credential=self.credential,
+            person=self.person,
+            study=self.study,
+            peer=self.peer,
+            detail=detail,
+        )
+
 
 @dataclass(slots=True)
 class _Tally:
@@ -62,7 +74,7 @@ class AccessLedger:
     def _record_begin(self, fresh: Collection[Access], held: Collection[Access]) -> None:
         def write(writing: Writing) -> None:
             for access in fresh:
-                writing.record(_event(access, "retrieve", {}), access.study_id)
+                writing.record(access.event("retrieve", {}), access.study_id)
 
         try:
             self._committer.run(write)
@@ -95,17 +107,4 @@ class AccessLedger:
                 del self._open[access]
         for access, tally in done:
             detail = {"instances": tally.instances, "bytes": tally.octets}
-            self._committer.record(_event(access, "retrieve-end", detail), access.study_id)
-
-
-def _event(access: Access, action: str, detail: Mapping[str, object]) -> AccessEvent:
-    return AccessEvent(
-        action=action,
-        outcome=Outcome.DONE,
-        principal=access.principal,
-        credential=access.credential,
-        person=access.person,
-        study=access.study,
-        peer=access.peer,
-        detail=detail,
-    )
+            self._committer.record(access.event("retrieve-end", detail), access.study_id)

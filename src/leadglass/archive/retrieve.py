@@ -1,6 +1,7 @@
 """The retrieve verb (PS3.4 C.4.3): find what was asked for, record it, then hand out verified bytes."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -38,10 +39,33 @@ class Retrieval:
     def __exit__(self, *_: object) -> None:
         self.archive.ledger.end(self.accesses.values())
 
-    def open(self, instance: InstanceRow) -> "OpenInstance":
+    def open(self, instance: InstanceRow) -> Iterator[bytearray]:
         """The bytes of one instance as they were received, counted as disclosed from here on: a peer may take them all
-        and never say so. Raises VerificationFailed when a seal does not hold or the sealed object is not the instance
-        on record."""
+        and never say so.
+
+        Raises VerificationFailed, at once or while they are read, when a seal does not hold or the sealed object is not
+        the instance on record; that is an event of its own.
+        """
+        with self._watched(instance):
+            reader = self._verified(instance)
+        self.archive.ledger.count(self.accesses[instance.study_id], instance.plain_length)
+        return self._chunks(instance, reader)
+
+    def _chunks(self, instance: InstanceRow, reader: "ObjectReader") -> Iterator[bytearray]:
+        with self._watched(instance):
+            yield from reader.chunks()
+
+    @contextmanager
+    def _watched(self, instance: InstanceRow) -> Iterator[None]:
+        try:
+            yield
+        except VerificationFailed as error:
+            detail = {"instance": instance.uid, "reason": error.message}
+            event = self.accesses[instance.study_id].event("verification-failed", detail, Outcome.FAILED)
+            self.archive.committer.record(event, instance.study_id)
+            raise
+
+    def _verified(self, instance: InstanceRow) -> "ObjectReader":
         reader = self.archive.open(instance)
         layout = Layout.decode(reader.layout)
         syntax = TRANSFER_SYNTAXES[instance.transfer_syntax]
@@ -53,17 +77,7 @@ class Retrieval:
             raise VerificationFailed(
                 "A sealed object is not the instance that the index says.", "Run `leadglass fsck --deep`."
             )
-        self.archive.ledger.count(self.accesses[instance.study_id], instance.plain_length)
-        return OpenInstance(instance, reader)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenInstance:
-    row: InstanceRow
-    reader: "ObjectReader"
-
-    def chunks(self) -> Iterator[bytearray]:
-        return self.reader.chunks()
+        return reader
 
 
 def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) -> Retrieval:

@@ -4,12 +4,13 @@ Objects go out as they are stored, on a context agreed for their SOP class and t
 SCP. One without such a context is a failed sub-operation, listed by its UID.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import structlog
 
 from leadglass.archive.query import QueryRequest
-from leadglass.archive.retrieve import OpenInstance, Retrieval, retrieve
+from leadglass.archive.retrieve import Retrieval, retrieve
 from leadglass.dicom import tags
 from leadglass.dicom.attributes import encode_attributes
 from leadglass.dimse.events import CommandReceived
@@ -105,14 +106,15 @@ class GetExchange:
             context_id = self._desk.acceptance.retrieve_contexts.get((row.sop_class, row.transfer_syntax))
             tally.remaining -= 1
             try:
-                opened = retrieval.open(row) if context_id is not None else None
+                chunks = retrieval.open(row) if context_id is not None else None
             except LeadglassError as error:
                 log.error("an instance could not be opened", instance=row.id, error=error.message)
-                opened = None
-            if context_id is None or opened is None:
+                chunks = None
+            if context_id is None or chunks is None:
                 tally.failed.append(row.uid)
                 continue
-            status, cancelled = self._store(context_id, opened, 1 + number % _LAST_MESSAGE_ID, pending)
+            command = CStoreRq(1 + number % _LAST_MESSAGE_ID, row.sop_class, row.uid)
+            status, cancelled = self._store(context_id, command, chunks, pending)
             self._count(tally, row.uid, status)
             if cancelled or self._desk.cancelled(self._request.message_id):
                 return True
@@ -128,12 +130,13 @@ class GetExchange:
         else:
             tally.failed.append(uid)
 
-    def _store(self, context_id: int, opened: OpenInstance, message_id: int, before: bytes) -> tuple[int, bool]:
+    def _store(
+        self, context_id: int, command: CStoreRq, chunks: Iterator[bytearray], before: bytes
+    ) -> tuple[int, bool]:
         """One C-STORE sub-operation: its status, and whether a C-CANCEL came meanwhile."""
         desk = self._desk
-        command = CStoreRq(message_id, opened.row.sop_class, opened.row.uid)
         desk.send(before + desk.association.command(context_id, command, True))
-        for pdu in desk.association.data(context_id, opened.chunks()):
+        for pdu in desk.association.data(context_id, chunks):
             desk.send(pdu)
         cancelled = False
         while True:

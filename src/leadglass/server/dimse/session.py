@@ -101,9 +101,15 @@ class Session:
         except AssociationRefused as refused:
             self._refused(refused.refusal, device=refused.device)
         except ProtocolError as error:
-            self._abort(error)
+            self._refused(Refusal.PROTOCOL, device=self.device)
+            log.warning("protocol error", peer=self.connection.peer, device=self.device, error=error.message)
+            self._part(self._association.abort_for(error))
         except LeadglassError as error:
             log.error("association ended by an error", peer=self.connection.peer, error=error.message)
+            self._part(self._association.abort())
+        except Exception as error:  # noqa: BLE001 - it ends this association only, and its text may hold data
+            log.error("association ended by a defect", peer=self.connection.peer, kind=type(error).__name__)
+            self._part(self._association.abort())
 
     def _handshake(self, context: ssl.SSLContext) -> None:
         connection = self.connection
@@ -121,7 +127,11 @@ class Session:
         event = self.connection.read_pdu(self._association, left)[0]
         if not isinstance(event, AssociationRequested):
             return
-        acceptance, principal = self._admit(event.rq)
+        try:
+            acceptance, principal = self._admit(event.rq)
+        except AssociationRefused as refused:
+            self._reject(event.rq, refused)
+            return
         self.connection.allow(self._config.limits.max_pdu)
         self._send(self._association.accept(acceptance.results, acceptance.user))
         desk = Desk(
@@ -137,7 +147,7 @@ class Session:
         self._serve(desk)
 
     def _admit(self, rq: AssociateRq) -> tuple[Acceptance, Principal]:
-        """Answers a refusal with A-ASSOCIATE-RJ and raises it."""
+        """Raises AssociationRefused."""
         person = _user_name(rq)
         try:
             if rejection(rq) is not None:
@@ -152,9 +162,8 @@ class Session:
             )
             self.device = device.name
             self._house.seat(self, device.name)
-        except AssociationRefused as refused:
+        except AssociationRefused:
             self.device = ""
-            self._reject(rq, refused)
             raise
         principal = principal_of(device, self.fingerprint, person)
         acceptance = accept(rq, principal, self._config.limits.max_pdu)
@@ -165,8 +174,9 @@ class Session:
         answer = rejection(rq)
         codes = REJECTIONS[refused.refusal] if answer is None else (answer.result, answer.source, answer.reason)
         self._calling, self._called = rq.calling_ae, rq.called_ae
-        self._send(self._association.reject(*codes))
-        self._await_close()
+        # First on record, since the peer may leave without the answer, or stay and not close for long.
+        self._refused(refused.refusal, refused.device)
+        self._part(self._association.reject(*codes))
 
     def _serve(self, desk: Desk) -> None:
         exchange: Exchange | None = None
@@ -195,8 +205,7 @@ class Session:
             case CommandReceived():
                 return self._begin(desk, event), False
             case ReleaseRequested():
-                self._send(self._association.release_reply())
-                self._await_close()
+                self._part(self._association.release_reply())
                 return exchange, True
             case Released() | Aborted():
                 return exchange, True
@@ -227,17 +236,12 @@ class Session:
     def _send(self, data: bytes) -> None:
         self.connection.send(data, self._config.send_seconds)
 
-    def _abort(self, error: ProtocolError) -> None:
-        self._refused(Refusal.PROTOCOL, device=self.device)
-        log.warning("protocol error", peer=self.connection.peer, device=self.device, error=error.message)
+    def _part(self, last: bytes) -> None:
+        """Send our last PDU; then the peer closes, within ARTIM (Sta13, PS3.8 9.2.3): our closing could overtake it."""
         try:
-            self._send(self._association.abort_for(error))
-            self._await_close()
+            self._send(last)
         except ConnectionLost:
-            return  # whoever breaks the protocol often does not wait for the answer
-
-    def _await_close(self) -> None:
-        """Sta13 (PS3.8 9.2.3): the peer closes, within ARTIM. Closing first could overtake our last PDU."""
+            return  # it has left without waiting for the answer
         self.connection.drain(self._config.artim_seconds)
 
     def _refused(self, refusal: Refusal, device: str = "") -> None:
