@@ -39,7 +39,7 @@ from leadglass.index.index import Index
 from tests.clients import CT, ROOT, connected, ct, find, instance_of, store
 from tests.served import Served
 from tests.server.conftest import Copied
-from tests.server.wire import associated, ended, is_served, pdu, read_pdu, request, stranger, value
+from tests.server.wire import associated, ended, eventually, is_served, pdu, read_pdu, request, stranger, tls, value
 
 ECHO = (uids.VERIFICATION, uids.EXPLICIT_LE)
 STORE = (CT, uids.EXPLICIT_LE)
@@ -295,6 +295,14 @@ def test_user_identity_is_recorded(copied: Copied, tmp_path: Path) -> None:
 
 
 # What the archive says about those it turned away
+
+
+def test_a_refusal_is_on_record_before_its_end(copied: Copied, tmp_path: Path) -> None:
+    """Whether and when the peer closes is its own affair."""
+    with copied(tmp_path, "[dimse]\nartim_seconds = 300\n") as archive, tls(archive, "scanner") as peer:
+        peer.sendall(request("SCANNER", [ECHO], called="NOBODY")[1])
+        assert read_pdu(peer) == (3, b"\0\1\1\7")
+        eventually(lambda: "reason='called_ae'" in log_of(archive, "scanner"))
 
 
 def test_every_rejection_in_words(archive: Served) -> None:
