@@ -40,10 +40,12 @@ REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """`problems` would stop the device now; `refusals` are what the doors refused that may have been it."""
+    """`problems` would stop the device now, `notes` will some day; `refusals` are what the doors refused that may have
+    been it."""
 
     device: str
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
     refusals: tuple[str, ...]
     last_seen: str
 
@@ -55,7 +57,8 @@ def diagnose(archive: "Archive", principal: Principal, name: str) -> Diagnosis:
     events = device_events(archive, principal, name, 50)
     refusals = dict.fromkeys(_in_words(event) for event in events if event["action"] == ACTION)
     seen = next((event["time"] for event in events if event["action"] == "association"), "")
-    return Diagnosis(name, tuple(_problems(device)), tuple(refusals), seen)
+    problems, notes = _standing(device)
+    return Diagnosis(name, problems, notes, tuple(refusals), seen)
 
 
 def device_events(archive: "Archive", principal: Principal, name: str, limit: int) -> list[dict[str, Any]]:
@@ -94,15 +97,16 @@ def _in_words(event: dict[str, Any]) -> str:
     return f"{event['time']} from {event['peer']}{titles}: {refusal.value}{times}. {REMEDIES[refusal]}"
 
 
-def _problems(device: DeviceRow) -> list[str]:
+def _standing(device: DeviceRow) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Problems and notes of its enrolment."""
     now = time.time_ns() // 1000
     if device.disabled:
-        return [f"{Refusal.DISABLED.value}. {REMEDIES[Refusal.DISABLED]}"]
+        return (f"{Refusal.DISABLED.value}. {REMEDIES[Refusal.DISABLED]}",), ()
     good = [key for key in device.keys if key.retired_at is None or key.retired_at > now]
     lasting = max((key.not_after for key in good), default=0)
     if lasting <= now:
-        return [f"{Refusal.CERTIFICATE_EXPIRED.value}. {REMEDIES[Refusal.CERTIFICATE_EXPIRED]}"]
+        return (f"{Refusal.CERTIFICATE_EXPIRED.value}. {REMEDIES[Refusal.CERTIFICATE_EXPIRED]}",), ()
     if lasting <= now + SOON_US:
         days = (lasting - now) // _DAY_US
-        return [f"its certificate expires in {days} days. {REMEDIES[Refusal.CERTIFICATE_EXPIRED]}"]
-    return []
+        return (), (f"its certificate expires in {days} days. {REMEDIES[Refusal.CERTIFICATE_EXPIRED]}",)
+    return (), ()
