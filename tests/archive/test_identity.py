@@ -262,7 +262,9 @@ def test_other_pixels_are_a_security_event(furnished: Served, tmp_path: Path, st
     index = Index.open(archive.data / "index.db", KeyDirectory.open(archive.keys).root().derive("index"))
     events = [json.loads(row.content) for row in index.events(newest_first=False, limit=1000)]
     index.close()
-    told = [event for event in events if event["a"] == "store" and event["p"] == "device:scanner"]
-    assert [event["d"].get("placement") for event in told][:2] == ["stored", "refused: other pixels"]
+    told = [event for event in events if event["p"] == "device:scanner" and "instance" in event.get("d", {})]
+    assert [event["a"] for event in told] == ["store", "security-other-pixels", "store"]
+    assert [event["d"].get("placement") for event in told] == ["stored", "refused: other pixels", None]
     assert {event["d"]["instance"] for event in told} == {f"{study}.1.1"}
-    assert told[-1]["d"]["status"] == "C311"
+    assert (told[1]["o"], told[1]["s"]) == ("refused", study)
+    assert told[2]["d"]["status"] == "C311"

@@ -112,19 +112,65 @@ def test_a_study_of_another_site(archive: Served, study: str) -> None:
 
 
 def test_the_same_instance_from_another_site(archive: Served, study: str) -> None:
-    """Neither success nor refusal tells one site what the other holds: other pixels are refused within a site only."""
+    """Other pixels are refused by the site that owns the study only."""
     original, forged = ct(study=study), ct(study=study, pixels=bytes(512))
     put(archive, original)
     before = instances_on_record(archive)
     put(archive, original, device="north-scanner")
     assert instances_on_record(archive) == before + 1
-    # Its own earlier version decides, as it would if the other site had none.
-    assert statuses(archive, original, forged, original) == [SUCCESS, IDENTITY_CONFLICT, SUCCESS]
+    assert statuses(archive, original, forged, original) == [SUCCESS, SUCCESS, SUCCESS]
+    assert instances_on_record(archive) == before + 2
     alone = f"{study}.4"
     nowhere_else = ct(study=alone), ct(study=alone, pixels=bytes(512)), ct(study=alone)
     assert statuses(archive, *nowhere_else) == [SUCCESS, IDENTITY_CONFLICT, SUCCESS]
     assert shown(archive, study) == {f"{study}.1.1": original}
     assert shown(archive, study, device="north-viewer") == {}
+
+
+def test_a_hidden_version_never_blocks_the_genuine_one(archive: Served, study: str) -> None:
+    """Neither under another patient nor another issuer, nor in a series of another study; rejected or not."""
+    put(archive, ct(1, study=study))
+    put(archive, ct(2, study=study, patient_id="P-2", pixels=bytes(512)))
+    put(archive, ct(3, study=study, patient_id="P-2", pixels=bytes(512)))
+    put(archive, ct(4, study=study), device="issuing")
+    put(archive, ct(5, study=f"{study}.5", series=f"{study}.1", instance=f"{study}.1.5", pixels=bytes(512)))
+    reject(archive, only(archive, f"{study}.1.3"))
+    reject(archive, only(archive, f"{study}.1.5"))
+
+    genuine = {f"{study}.1.{number}": ct(number, study=study) for number in range(1, 5)}
+    for data_set in genuine.values():
+        put(archive, data_set)
+    assert shown(archive, study) == genuine
+    put(archive, ct(5, study=f"{study}.5", instance=f"{study}.1.5"))
+    assert list(shown(archive, f"{study}.5")) == [f"{study}.1.5"]
+
+
+def test_other_pixels_under_another_patient_are_unverified(archive: Served, study: str) -> None:
+    original, other = ct(study=study), ct(study=study, patient_id="P-2", pixels=bytes(512))
+    put(archive, original)
+    before = instances_on_record(archive)
+    put(archive, other)
+    put(archive, other)
+    assert only(archive, f"{study}.1.1").reason == "study-of-another-patient-or-site"
+    assert instances_on_record(archive) == before + 1
+    assert shown(archive, study) == {f"{study}.1.1": original}
+
+
+def test_a_version_that_was_accepted_into_another_site_is_known_to_its_sender(archive: Served, study: str) -> None:
+    put(archive, ct(1, study=study))
+    moved = ct(2, study=study)
+    put(archive, moved, device="north-scanner")
+    accept(archive, only(archive, f"{study}.1.2"))
+    assert list(shown(archive, study)) == [f"{study}.1.1", f"{study}.1.2"]
+    before = instances_on_record(archive)
+    put(archive, moved, device="north-scanner")
+    put(archive, moved)
+    assert instances_on_record(archive) == before
+    assert listed(archive, f"{study}.1.2") == []
+    # Its owner may refuse other pixels now; elsewhere nobody is told.
+    (refused,) = store(archive, ct(2, study=study, pixels=bytes(512)))
+    assert refused.status == IDENTITY_CONFLICT
+    assert statuses(archive, ct(2, study=study, pixels=bytes(512))) == [SUCCESS]
 
 
 def test_an_accepted_version_of_another_site_supersedes_the_owners(archive: Served, study: str) -> None:

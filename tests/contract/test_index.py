@@ -313,6 +313,7 @@ def test_only_visible_instances_count(index: Index) -> None:
     (answer,) = index.find(Level.STUDY, counts, EVERYWHERE, limit=None)
     assert [answer[tag] for tag in counts][2:] == ["1", "2"]
     with index.begin() as tx:
+        assert tx.instance(hidden).claim_id == tx.instance(hidden).study_id
         tx.set_state(hidden, InstanceState.SUPERSEDED)
         assert [row.instances for row in tx.series("1.1.2")] == [1]
 
@@ -372,6 +373,10 @@ def test_claims_on_one_study(index: Index) -> None:
         copy = tx.copy_series(series, first)
         assert [(row.id, row.study_id) for row in tx.series("1.1.1")] == [(series, second), (copy, first)]
         assert tx.series_row(copy).instances == 0
+        moved = tx.add_instance(new_instance(series, "1.1.1.1"))
+        assert tx.instance(moved).claim_id == second
+        tx.move_instance(moved, copy)
+        assert (tx.instance(moved).study_id, tx.instance(moved).claim_id) == (first, second)
         assert tx.log_salt(first) == b"salt"
         tx.set_study_key(second, b"rewrapped")
     assert index.studies("1.1")[1].wrapped_key == b"rewrapped"

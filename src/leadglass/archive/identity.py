@@ -4,16 +4,16 @@ Two questions are answered. Whose study is it? A study belongs to the first clai
 for another patient or site is kept but unverified, and so is one whose series is known under another study: never
 first-writer-wins, a steward reconciles. And: is the SOP Instance UID known already? Then the bytes decide (PS3.4 B.2.3
 leaves this to the SCP): the same bytes are stored once, another header is kept beside, other pixels are refused and
-kept for comparison. Nothing is ever overwritten.
+kept for comparison. They are compared with what the sender's site is shown. Nothing is ever overwritten.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
 from leadglass.archive.committer import Writing
 from leadglass.archive.incoming import Incoming, Relation
-from leadglass.archive.studykeys import Salts
+from leadglass.archive.studykeys import Claim, Salts, claim_of
 from leadglass.index.attributes import instance_from, series_from, study_from
 from leadglass.index.rows import InstanceRow, InstanceState, NewInstance, StudyRow
 from leadglass.model import AccessEvent, Outcome
@@ -46,7 +46,7 @@ class Compare:
 
 def place(writing: Writing, incoming: Incoming, relations: Mapping[int, Relation], salts: Salts) -> Placed | Compare:
     """Put an object into the index with its event, or say what must be compared first."""
-    known = [row for row in writing.tx.instances(incoming.sop_instance) if row.site == incoming.claim.site]
+    known = _known(writing, incoming)
     if twin := _identical(known, incoming):
         return _again(writing, incoming, twin)
     unknown = tuple(row for row in known if row.id not in relations)
@@ -55,7 +55,25 @@ def place(writing: Writing, incoming: Incoming, relations: Mapping[int, Relation
     for row in known:
         if relations[row.id] is Relation.SAME:
             return _again(writing, incoming, row)
-    return _add(writing, incoming, known, relations, salts)
+    shown = [row for row in known if _is_shown(row, incoming)]
+    return _add(writing, incoming, shown, {relations[row.id] for row in shown}, salts)
+
+
+def _known(writing: Writing, incoming: Incoming) -> list[InstanceRow]:
+    """The versions that an object is compared with, the one shown first: what its site is shown, and what arrived under
+    the same claim, wherever a steward moved it. What came under another claim and is hidden cannot block this one."""
+    tx = writing.tx
+    own = _claimed(tx.studies(incoming.claim.study), incoming.claim)
+    rows = [
+        row
+        for row in tx.instances(incoming.sop_instance)
+        if _is_shown(row, incoming) or (own is not None and row.claim_id == own.id)
+    ]
+    return sorted(rows, key=lambda row: row.state)
+
+
+def _is_shown(row: InstanceRow, incoming: Incoming) -> bool:
+    return row.state is InstanceState.VISIBLE and row.site == incoming.claim.site
 
 
 def _identical(known: list[InstanceRow], incoming: Incoming) -> InstanceRow | None:
@@ -74,68 +92,61 @@ def _again(writing: Writing, incoming: Incoming, row: InstanceRow) -> Placed:
 
 
 def _add(
-    writing: Writing,
-    incoming: Incoming,
-    known: list[InstanceRow],
-    relations: Mapping[int, Relation],
-    salts: Salts,
+    writing: Writing, incoming: Incoming, shown: list[InstanceRow], against: Set[Relation], salts: Salts
 ) -> Placed:
+    """`against`: how the object relates to the versions that its site is shown."""
     tx = writing.tx
     study, is_owner = _study_for(writing, incoming, salts)
     series_id, series_is_free = _series_for(writing, incoming, study)
-    verified = is_owner and series_is_free
-    current = [row for row in known if row.state is InstanceState.VISIBLE]
-    placement, state = _standing(incoming, verified, current, known, relations)
+    placement, state = _standing(incoming, is_owner, series_is_free, against)
     if placement is Placement.REVISED:
-        for row in current:
+        for row in shown:
             tx.set_state(row.id, InstanceState.SUPERSEDED)
         described = incoming.described()
         tx.update_study(study.id, study_from(described))
         tx.update_series(series_id, series_from(described))
     instance_id = tx.add_instance(_instance(incoming, series_id, state))
     if state is not InstanceState.VISIBLE:
-        tx.add_review(instance_id, _reason(placement, is_owner, series_is_free, relations))
+        tx.add_review(instance_id, _reason(placement, is_owner, series_is_free, against))
     _record(writing, incoming, placement, study.id)
     return Placed(placement, keeps_bytes=True, study_id=study.id)
 
 
 def _standing(
-    incoming: Incoming,
-    verified: bool,
-    current: list[InstanceRow],
-    known: list[InstanceRow],
-    relations: Mapping[int, Relation],
+    incoming: Incoming, is_owner: bool, series_is_free: bool, against: Set[Relation]
 ) -> tuple[Placement, InstanceState]:
-    # Compared with what is shown; where nothing is, with all versions.
-    against = {relations[row.id] for row in (current or known)}
-    if Relation.PIXELS_DIFFER in against:
+    # Only the study's owner is told of other pixels: for others it would say what somebody else holds.
+    if is_owner and Relation.PIXELS_DIFFER in against:
         return Placement.REFUSED, InstanceState.CONFLICT
-    if not verified:
+    if not (is_owner and series_is_free):
         return Placement.UNVERIFIED, InstanceState.UNVERIFIED
-    if not known:
+    if not against:
         return Placement.STORED, InstanceState.VISIBLE
-    if incoming.principal.may_revise and current and against == {Relation.HEADER_DIFFERS}:
+    if incoming.principal.may_revise and against == {Relation.HEADER_DIFFERS}:
         return Placement.REVISED, InstanceState.VISIBLE
     return Placement.BESIDE, InstanceState.REVISION
 
 
-def _reason(placement: Placement, is_owner: bool, series_is_free: bool, relations: Mapping[int, Relation]) -> str:
+def _reason(placement: Placement, is_owner: bool, series_is_free: bool, against: Set[Relation]) -> str:
     if placement is Placement.REFUSED:
         return "other-pixels"
     if not is_owner:
         return "study-of-another-patient-or-site"
     if not series_is_free:
         return "series-of-another-study"
-    return "other-encoding" if Relation.UNDECIDED in relations.values() else "other-header"
+    return "other-encoding" if Relation.UNDECIDED in against else "other-header"
+
+
+def _claimed(rows: Iterable[StudyRow], claim: Claim) -> StudyRow | None:
+    return next((row for row in rows if claim_of(row) == claim), None)
 
 
 def _study_for(writing: Writing, incoming: Incoming, salts: Salts) -> tuple[StudyRow, bool]:
     """The study row of this claim, made when it is new, and whether the claim owns the Study Instance UID."""
     tx, claim = writing.tx, incoming.claim
     rows = tx.studies(claim.study)
-    for row in rows:
-        if (row.patient_id, row.issuer, row.site) == (claim.patient_id, claim.issuer, claim.site):
-            return row, row.owner
+    if row := _claimed(rows, claim):
+        return row, row.owner
     owner = not any(row.owner for row in rows)
     patient = tx.patient(claim.patient_id, claim.issuer)
     study_id = tx.add_study(
@@ -185,7 +196,7 @@ def _record(writing: Writing, incoming: Incoming, placement: Placement, study_id
     principal = incoming.principal
     writing.record(
         AccessEvent(
-            action="store",
+            action="security-other-pixels" if placement is Placement.REFUSED else "store",
             outcome=Outcome.REFUSED if placement is Placement.REFUSED else Outcome.DONE,
             principal=principal.label,
             credential=principal.credential,

@@ -94,6 +94,10 @@ _INSTANCE_COLUMNS = (
     "transfer_syntax, number, rows, columns, bits_allocated, frames, extra"
 )
 _INSERT_INSTANCE = _insert("instance", _INSTANCE_COLUMNS)
+_MOVE_INSTANCE = (
+    "UPDATE instance SET series_id = ?, "
+    "claim = coalesce(claim, (SELECT study_id FROM series WHERE series.id = instance.series_id)) WHERE id = ?"
+)
 _ADVANCE_PACK = (
     "INSERT INTO pack (number, committed_end) VALUES (?, ?) ON CONFLICT (number) "
     "DO UPDATE SET committed_end = max(committed_end, excluded.committed_end)"
@@ -317,9 +321,9 @@ class CatalogueWriter:
             self._count(series_id, change)
 
     def move_instance(self, instance_id: int, series_id: int) -> None:
-        """Raises NotFound."""
+        """Into a series of another study; the study that it arrived with stays on record. Raises NotFound."""
         old_series, was_visible = self._standing(instance_id)
-        self._cursor.execute("UPDATE instance SET series_id = ? WHERE id = ?", (series_id, instance_id))
+        self._cursor.execute(_MOVE_INSTANCE, (series_id, instance_id))
         if was_visible:
             self._count(old_series, -1)
             self._count(series_id, 1)

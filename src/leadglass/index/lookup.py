@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.sqlite import dialect
 
 from leadglass.errors import NotFound
@@ -34,6 +34,7 @@ instance_select: Select[Any] = (
         _sop_class.c.text.label("sop_class"),
         _transfer_syntax.c.text.label("transfer_syntax"),
         instance.c.number,
+        func.coalesce(instance.c.claim, series.c.study_id).label("claim_id"),
     )
     .select_from(instance)
     .join(series, series.c.id == instance.c.series_id)
@@ -91,6 +92,7 @@ def instance_row(row: tuple[Any, ...]) -> InstanceRow:
         sop_class=row[14],
         transfer_syntax=row[15],
         number=row[16],
+        claim_id=row[17],
     )
 
 

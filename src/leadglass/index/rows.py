@@ -114,7 +114,8 @@ class SeriesRow:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRow:
-    """One version of one SOP Instance, with the UIDs and the site of what it belongs to."""
+    """One version of one SOP Instance, with the UIDs and the site of what it belongs to. `claim_id` is the study that
+    it arrived with, `study_id` unless a steward moved it."""
 
     id: int
     uid: str
@@ -131,6 +132,7 @@ class InstanceRow:
     sop_class: str
     transfer_syntax: str
     number: int | None
+    claim_id: int
 
 
 @dataclass(frozen=True, slots=True)

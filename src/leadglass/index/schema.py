@@ -144,6 +144,8 @@ instance = _table(
     Column("bits_allocated", Wide),
     Column("frames", Wide),
     Column("extra", Text),
+    #: The study that it arrived with, once a steward moved it into another.
+    Column("claim", Wide),
 )
 Index("instance_uid", instance.c.uid_hash)
 Index("instance_series", instance.c.series_id)
