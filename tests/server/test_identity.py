@@ -1,6 +1,5 @@
 """Who is let in and as what: a device is its key; AE titles name it, and roles decide what it may do."""
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -35,10 +34,10 @@ from leadglass.dimse.items import ACCEPTANCE, USER_REJECTION, UserIdentity
 from leadglass.dimse.message import CStoreRq
 from leadglass.dimse.status import SUCCESS
 from leadglass.index.connection import connect
-from leadglass.index.index import Index
 from tests.clients import CT, ROOT, connected, ct, find, instance_of, store
 from tests.served import Served
 from tests.server.conftest import Copied
+from tests.server.log import events
 from tests.server.wire import associated, ended, eventually, is_served, pdu, read_pdu, request, stranger, tls, value
 
 ECHO = (uids.VERIFICATION, uids.EXPLICIT_LE)
@@ -270,27 +269,25 @@ def test_a_scanner_is_no_scp(archive: Served) -> None:
 # Users
 
 
-def test_user_identity_is_recorded(copied: Copied, tmp_path: Path) -> None:
+def test_a_user_name_is_a_claim(copied: Copied, tmp_path: Path) -> None:
+    """It is recorded as what it is, and does not take the place of the person that the device is enrolled for."""
     archive = copied(tmp_path)
+    asked = UserIdentity(2, True, "Dr. Zwö".encode(), b"pass-4711-code")
+    archive.enrol("shared", "clinician")
     with archive:
-        for user in (UserIdentity(1, False, b"Dr. One"), UserIdentity(2, True, "Dr. Zwö".encode(), b"pass-4711-code")):
-            with connected(archive, "workstation", FIND, user=user) as requestor:
-                list(requestor.find(uids.STUDY_ROOT_FIND, {tags.QUERY_RETRIEVE_LEVEL: "STUDY"}))
+        for device in ("workstation", "shared"):
+            for user in (UserIdentity(1, False, b"Dr. One"), asked):
+                with connected(archive, device, FIND, user=user) as requestor:
+                    # Nobody has verified the user, so nothing says so.
+                    assert requestor.accepted.user.user_identity_response is None
+                    list(requestor.find(uids.STUDY_ROOT_FIND, {tags.QUERY_RETRIEVE_LEVEL: "STUDY"}))
         assert store(archive, ct())[0].status == SUCCESS
-    index = Index.open(archive.data / "index.db", KeyDirectory.open(archive.keys).root().derive("index"))
-    events = [row.content for row in index.events()]
-    index.close()
-    seen = [json.loads(content) for content in events]
-    named = [(event["a"], event["h"]) for event in seen if event["p"] == "device:workstation"]
-    assert named == [
-        ("association", "Dr. One"),
-        ("query", "Dr. One"),
-        ("association", "Dr. Zwö"),
-        ("query", "Dr. Zwö"),
-    ]
-    kinds = [event["d"]["user_identity"] for event in seen if event["a"] == "association"]
-    assert kinds == [1, 2, 0]
-    assert not any(b"pass-4711" in content for content in events)
+    seen = events(archive, "association", "query")
+    claims = [(event["d"]["user_identity"], event["d"].get("claimed")) for event in seen if event["a"] == "association"]
+    assert claims == [(1, "Dr. One"), (2, "Dr. Zwö")] * 2 + [(0, None)]
+    persons = [event.get("h") for event in seen if event["a"] == "query"]
+    assert persons == ["Dr. Test", "Dr. Test", "claimed:Dr. One", "claimed:Dr. Zwö"]
+    assert "pass-4711" not in str(events(archive))
     assert "pass-4711" not in archive.log.read_text()
 
 

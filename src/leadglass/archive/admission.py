@@ -70,14 +70,16 @@ class DeviceBook:
         return device
 
 
-def principal_of(device: DeviceRow, fingerprint: str, person: str = "") -> Principal:
+def principal_of(device: DeviceRow, fingerprint: str, claimed: str = "") -> Principal:
+    """`claimed` is a user name that nobody has verified: it never replaces the enrolled person, and is marked where it
+    stands in for one."""
     return Principal(
         kind="device",
         name=device.name,
         roles=frozenset(Role(role) for role in device.roles),
         site=device.site,
         credential=fingerprint,
-        person=person or device.person,
+        person=device.person or (f"claimed:{claimed}" if claimed else ""),
         issuer=device.issuer,
         may_revise=device.may_revise,
         private_sop_classes=frozenset(device.private_sop_classes),

@@ -133,8 +133,13 @@ def _negotiation() -> Iterator[str]:
     yield _prose(
         "Role selection: the requestor may be SCP of storage classes when it may retrieve. Extended negotiation "
         "of FIND and GET: relational queries yes, combined date-time matching (FIND) yes, fuzzy semantic matching "
-        "no, time zone adjustment no. Of storage: level 2 (full), no coercion of elements. User Identity is "
-        "recorded (types 1 and 2) and proves nothing."
+        "no, time zone adjustment no. Of storage: level 2 (full), no coercion of elements."
+    )
+    yield ""
+    yield _prose(
+        "User Identity: the name of types 1 and 2 is recorded as a claim and proves nothing; passcodes, and what "
+        "the other types hold, are neither checked nor kept. No user is verified, so a positive response is never "
+        "sent, even when one was asked for (PS3.7 D.3.3.7.2)."
     )
     yield ""
 

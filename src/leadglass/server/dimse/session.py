@@ -148,7 +148,6 @@ class Session:
 
     def _admit(self, rq: AssociateRq) -> tuple[Acceptance, Principal]:
         """Raises AssociationRefused."""
-        person = _user_name(rq)
         try:
             if rejection(rq) is not None:
                 raise AssociationRefused(Refusal.APPLICATION_CONTEXT)
@@ -165,7 +164,7 @@ class Session:
         except AssociationRefused:
             self.device = ""
             raise
-        principal = principal_of(device, self.fingerprint, person)
+        principal = principal_of(device, self.fingerprint, _claimed(rq))
         acceptance = accept(rq, principal, self._config.limits.max_pdu)
         self._record(rq, principal, acceptance)
         return acceptance, principal
@@ -256,6 +255,7 @@ class Session:
             "calling": rq.calling_ae,
             "implementation": rq.user.implementation_class_uid,
             "user_identity": identity.type if identity else 0,
+            "claimed": _claimed(rq),
             "denied": sorted(acceptance.denied),
         }
         self._archive.committer.record(
@@ -266,13 +266,14 @@ class Session:
                 credential=principal.credential,
                 person=principal.person,
                 peer=self.connection.peer,
-                detail={key: value for key, value in detail.items() if value != []},
+                detail={key: value for key, value in detail.items() if value not in ("", [])},
             )
         )
 
 
-def _user_name(rq: AssociateRq) -> str:
-    """The user that a workstation names (types 1 and 2, PS3.7 D.3.3.7). Recorded, and no proof of anything."""
+def _claimed(rq: AssociateRq) -> str:
+    """The user that a workstation names (types 1 and 2, PS3.7 D.3.3.7). Recorded as a claim, and no proof of anything:
+    nobody is verified, so a positive response is never sent (PS3.7 D.3.3.7.2)."""
     identity = rq.user.user_identity
     if identity is None or identity.type not in (1, 2):
         return ""
