@@ -2,22 +2,24 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from leadglass.archive.admission import Refusal
 from leadglass.archive.authorise import authorise
 from leadglass.archive.refusals import ACTION
-from leadglass.index.rows import DeviceRow
+from leadglass.index.rows import DeviceRow, EventRow
 from leadglass.model import Operation, Principal
 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
 
-#: How many of the newest events are looked through.
-SEARCHED = 20_000
+#: How many of the newest refusals a diagnosis is made from.
+REFUSALS = 50
 _DAY_US = 86_400 * 1_000_000
 SOON_US = 30 * _DAY_US
 
@@ -54,9 +56,8 @@ def diagnose(archive: "Archive", principal: Principal, name: str) -> Diagnosis:
     """Raises NotFound for a device that is not enrolled."""
     authorise(principal, Operation.ADMINISTER)
     device = archive.registry.device(name)
-    events = device_events(archive, principal, name, 50)
-    refusals = dict.fromkeys(_in_words(event) for event in events if event["action"] == ACTION)
-    seen = next((event["time"] for event in events if event["action"] == "association"), "")
+    refusals = dict.fromkeys(_in_words(_shown(row)) for row in islice(_refusals(archive, device), REFUSALS))
+    seen = next((_shown(row)["time"] for row in _associations(archive, device)), "")
     problems, notes = _standing(device)
     return Diagnosis(name, problems, notes, tuple(refusals), seen)
 
@@ -66,28 +67,31 @@ def device_events(archive: "Archive", principal: Principal, name: str, limit: in
     that never got as far as naming themselves."""
     authorise(principal, Operation.ADMINISTER)
     device = archive.registry.device(name)
+    rows = merge(_refusals(archive, device), _associations(archive, device), key=lambda row: row.id, reverse=True)
+    return [_shown(row) for row in islice(rows, limit)]
+
+
+def _associations(archive: "Archive", device: DeviceRow) -> Iterator[EventRow]:
+    return archive.index.events(action="association", principal=f"device:{device.name}", newest_first=True)
+
+
+def _refusals(archive: "Archive", device: DeviceRow) -> Iterator[EventRow]:
     archive.refusals.flush()
-    fingerprints = {key.fingerprint for key in device.keys}
-    found = (
-        _shown(row.time_us, content)
-        for row in archive.index.events(newest_first=True, limit=SEARCHED)
-        if row.principal in (f"device:{name}", "stranger")
-        and _concerns(content := json.loads(row.content), device, fingerprints)
-    )
-    return list(islice(found, limit))
+    own = f"device:{device.name}"
+    for row in archive.index.events(action=ACTION, newest_first=True):
+        if row.principal == own or (row.principal == "stranger" and _may_be(device, json.loads(row.content))):
+            yield row
 
 
-def _concerns(content: dict[str, Any], device: DeviceRow, fingerprints: set[str]) -> bool:
-    if content["p"] == f"device:{device.name}":
-        return bool(content["a"] in (ACTION, "association"))
-    calling, key = content["d"].get("calling", ""), content.get("c", "")
-    return calling in device.aets or key in fingerprints or not (calling or key)
+def _may_be(device: DeviceRow, stranger: dict[str, Any]) -> bool:
+    calling, key = stranger["d"].get("calling", ""), stranger.get("c", "")
+    return calling in device.aets or any(key == each.fingerprint for each in device.keys) or not (calling or key)
 
 
-def _shown(time_us: int, content: dict[str, Any]) -> dict[str, Any]:
-    when = datetime.fromtimestamp(time_us / 1_000_000, UTC).isoformat(timespec="seconds")
-    detail = content.get("d", {})
-    return {"time": when, "action": content["a"], "peer": content.get("f", ""), **detail}
+def _shown(row: EventRow) -> dict[str, Any]:
+    content = json.loads(row.content)
+    when = datetime.fromtimestamp(row.time_us / 1_000_000, UTC).isoformat(timespec="seconds")
+    return {"time": when, "action": row.action, "peer": content.get("f", ""), **content.get("d", {})}
 
 
 def _in_words(event: dict[str, Any]) -> str:
