@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from leadglass.archive.committer import Writing
-from leadglass.archive.studykeys import Claim
-from leadglass.errors import VerificationFailed
+from leadglass.archive.studykeys import Claim, Keyring
+from leadglass.crypto.keys import KeyDirectory
+from leadglass.errors import NotAvailable, VerificationFailed
 from leadglass.index.attributes import study_from
 from leadglass.index.rows import StudyRow
 from leadglass.model import AccessEvent, Outcome
@@ -58,6 +59,19 @@ def test_a_row_that_names_another_studys_object_is_refused(furnished: Served, tm
         swapped = replace(one, location=other.location, object_id=other.object_id)
         with pytest.raises(VerificationFailed):
             archive.open(swapped).read(0, 1)
+
+
+def test_an_object_under_a_key_that_is_not_its_studys_is_rolled_back(furnished: Served, tmp_path: Path) -> None:
+    folder = furnished.copy(tmp_path)
+    with opened(folder) as archive:
+        put(archive, ct(1, study=STUDY))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(archive.index, "studies", lambda _: [])
+            archive.keyring = Keyring(KeyDirectory.open(folder.keys).root(), archive.archive_id, archive.index)
+            with pytest.raises(NotAvailable):
+                put(archive, ct(2, study=STUDY))
+        assert archive.index.counts().instances == 1
+        assert checked(archive).problems == ()
 
 
 class _TellingLock:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from leadglass.archive.committer import Writing
 from leadglass.archive.incoming import Incoming, Relation
 from leadglass.archive.studykeys import Claim, Salts, claim_of
+from leadglass.errors import NotAvailable
 from leadglass.index.attributes import instance_from, series_from, study_from
 from leadglass.index.rows import InstanceRow, InstanceState, NewInstance, StudyRow
 from leadglass.model import AccessEvent, Outcome
@@ -142,10 +143,13 @@ def _claimed(rows: Iterable[StudyRow], claim: Claim) -> StudyRow | None:
 
 
 def _study_for(writing: Writing, incoming: Incoming, salts: Salts) -> tuple[StudyRow, bool]:
-    """The study row of this claim, made when it is new, and whether the claim owns the Study Instance UID."""
+    """The study row of this claim, made when it is new, and whether the claim owns the Study Instance UID.
+    Raises NotAvailable when the object is sealed under another key than the one on record."""
     tx, claim = writing.tx, incoming.claim
     rows = tx.studies(claim.study)
     if row := _claimed(rows, claim):
+        if row.wrapped_key != incoming.keyed.wrapped:
+            raise NotAvailable("The object is sealed under a key that its study does not have.", "Send it again.")
         return row, row.owner
     owner = not any(row.owner for row in rows)
     patient = tx.patient(claim.patient_id, claim.issuer)
