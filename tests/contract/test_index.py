@@ -378,10 +378,11 @@ def test_claims_on_one_study(index: Index) -> None:
         tx.move_instance(moved, copy)
         assert (tx.instance(moved).study_id, tx.instance(moved).claim_id) == (first, second)
         assert tx.log_salt(first) == b"salt"
-        tx.set_study_key(second, b"rewrapped")
-    assert index.studies("1.1")[1].wrapped_key == b"rewrapped"
+        assert tx.series_row(copy).uid == "1.1.1"
+        with pytest.raises(NotFound):
+            tx.series_row(999)
     assert index.study(first).uid == "1.1"
-    assert index.series(copy).uid == "1.1.1"
+    assert index.log_salt(second) == b"salt"
 
 
 def test_patients_without_an_id_never_join(index: Index) -> None:
@@ -404,9 +405,26 @@ def test_versions_of_one_instance(index: Index) -> None:
         assert tx.instances("1.1.1.11") == []
     assert index.pack_ends() == {1: 1040}
     assert [row.id for row in index.all_instances(first)] == [second, second + 1]
-    for missing in (index.instance, index.study, index.series):
+    for missing in (index.instance, index.study, index.log_salt):
         with pytest.raises(NotFound):
             missing(999)
+
+
+def test_a_walk_over_all_holds_no_snapshot(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leadglass.index.index.PAGE", 2)
+    with index.begin() as tx:
+        series = add_series(tx, add_study(tx, "1.1", {}), "1.1.1", {})
+        added = [tx.add_instance(new_instance(series, f"1.1.1.{number}")) for number in range(4)]
+        writer = tx.add_writer()
+        for n in range(1, 5):
+            tx.add_event(writer, n, n, None, "store", "device:a", b"c", b"l", b"m")
+    rows, events = index.all_instances(), index.chain(writer)
+    seen, numbers = [next(rows).id], [next(events).n]
+    with index.begin() as tx:
+        added.append(tx.add_instance(new_instance(series, "1.1.1.9")))
+        tx.add_event(writer, 5, 5, None, "store", "device:a", b"c", b"l", b"m")
+    assert seen + [row.id for row in rows] == added
+    assert numbers + [event.n for event in events] == [1, 2, 3, 4, 5]
 
 
 def test_a_revision_replaces_what_is_searched(three: Index) -> None:

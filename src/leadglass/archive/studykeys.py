@@ -8,7 +8,9 @@ import os
 import struct
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from leadglass.crypto.keys import RootKey
@@ -146,6 +148,15 @@ class Salts:
             if len(self._known) > CACHED_KEYS:
                 self._known.popitem(last=False)
         return salt
+
+    def on_record(self, index: Index) -> Callable[[int | None], bytes]:
+        """The same for whoever verifies, in any thread: from the index, not from what the committer remembers."""
+
+        @lru_cache(CACHED_KEYS)
+        def of(study_id: int | None) -> bytes:
+            return self._general if study_id is None else self.unwrap(index.log_salt(study_id))
+
+        return of
 
     def forget(self) -> None:
         """After a rollback: the number of a study that was undone goes to the next one, which has another salt."""

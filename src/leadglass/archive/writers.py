@@ -5,6 +5,7 @@ writer, explicitly: an event says how many there were, so that cutting off a tai
 """
 
 import time
+from collections.abc import Callable
 
 from leadglass.archive.committer import Writing
 from leadglass.archive.journal import ChainedEvent, ChainHead, Journal, first_mac, verify_link
@@ -47,13 +48,13 @@ def close_chain(writing: Writing) -> None:
     writing.tx.close_writer(head.writer, writing.head.n)
 
 
-def verify_chain(index: Index, tx: Transaction, writer: WriterRow, mac_key: bytes, salts: Salts) -> ChainHead:
+def verify_chain(index: Index, writer: WriterRow, mac_key: bytes, salt_of: Callable[[int | None], bytes]) -> ChainHead:
     """Walk one writer's events in order. Raises VerificationFailed at the first gap or altered event."""
     previous, n, time_us = first_mac(writer.id, index.archive_id), 0, 0
     for row in index.chain(writer.id):
         if row.n != n + 1:
             raise VerificationFailed(f"Event {n + 1} of writer {writer.id} is missing from the log.")
-        verify_link(mac_key, previous, _chained(row), salts.of(row.study_id, tx))
+        verify_link(mac_key, previous, _chained(row), salt_of(row.study_id))
         previous, n, time_us = row.mac, row.n, row.time_us
     if writer.closed_n is not None and writer.closed_n != n:
         raise VerificationFailed(f"Writer {writer.id} wrote {writer.closed_n} events, but {n} are there.")

@@ -18,6 +18,7 @@ from leadglass.index.lookup import (
     STUDY_SELECT,
     instance_by_id,
     instance_row,
+    log_salt,
     series_by_id,
     studies_by_uid,
     study_by_id,
@@ -201,10 +202,7 @@ class CatalogueWriter:
 
     def log_salt(self, study_id: int) -> bytes:
         """The wrapped log salt of a study, which outlives it. Raises NotFound."""
-        row = self._cursor.execute("SELECT wrapped FROM log_salt WHERE study_id = ?", (study_id,)).fetchone()
-        if row is None:
-            raise NotFound("A study has no log salt.", "Run `leadglass fsck`.")
-        return bytes(row[0])
+        return log_salt(self._cursor, study_id)
 
     def patient(self, patient_id: str, issuer: str) -> int:
         """The patient row of an identity. An empty Patient ID identifies nobody: always a new row."""
@@ -257,9 +255,6 @@ class CatalogueWriter:
         accession = fields.accession_number
         texts = ("=".join(names), patient_id, accession, description, "=".join(physicians))
         self._cursor.execute(_INSERT_TEXT, (study_id, *texts))
-
-    def set_study_key(self, study_id: int, wrapped_key: bytes) -> None:
-        self._cursor.execute("UPDATE study SET wrapped_key = ? WHERE id = ?", (wrapped_key, study_id))
 
     def add_series(
         self, study_id: int, fields: SeriesFields, *, uid: str, requests: Iterable[Mapping[int, str]] = ()
@@ -327,10 +322,6 @@ class CatalogueWriter:
         if was_visible:
             self._count(old_series, -1)
             self._count(series_id, 1)
-
-    def pack_end(self, number: int, end: int) -> None:
-        """Bytes of a pack up to `end` are committed; never goes back."""
-        self._cursor.execute(_ADVANCE_PACK, (number, end))
 
     def _standing(self, instance_id: int) -> tuple[int, bool]:
         query = "SELECT series_id, state FROM instance WHERE id = ?"

@@ -59,10 +59,11 @@ def writers(cursor: Any) -> list[WriterRow]:
     return [WriterRow(*row) for row in cursor.execute("SELECT id, closed_n FROM writer ORDER BY id")]
 
 
-def chain(cursor: Any, writer: int) -> Iterator[EventRow]:
-    bounds = (writer * CHAIN, (writer + 1) * CHAIN)
-    for row in cursor.execute(_EVENT_SELECT + "WHERE event.id > ? AND event.id < ? ORDER BY event.id", bounds):
-        yield EventRow(*row)
+def chain_after(cursor: Any, writer: int, event_id: int, limit: int) -> list[EventRow]:
+    """The next events of a chain, by id."""
+    query = _EVENT_SELECT + "WHERE event.id > ? AND event.id < ? ORDER BY event.id LIMIT ?"
+    bounds = (max(event_id, writer * CHAIN), (writer + 1) * CHAIN)
+    return [EventRow(*row) for row in cursor.execute(query, (*bounds, limit))]
 
 
 def chain_end(cursor: Any, writer: int) -> list[EventRow]:

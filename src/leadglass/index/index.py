@@ -16,7 +16,6 @@ from leadglass.index.rows import (
     EventRow,
     InstanceRow,
     ReviewRow,
-    SeriesRow,
     StudyRow,
     WriterRow,
 )
@@ -25,11 +24,14 @@ from leadglass.index.transaction import Transaction
 from leadglass.model import Attributes, Level, Scope
 
 T = TypeVar("T")
+Row = TypeVar("Row", EventRow, InstanceRow)
+#: Rows read at once where all are walked.
+PAGE = 1024
 
 
 class Index:
     """Reading is for any thread; `begin` is for one thread at a time. An iterator that a method returns holds a
-    reader's connection and snapshot until it ends or is closed."""
+    reader's connection and snapshot until it ends or is closed, except where it says that it reads in pages."""
 
     def __init__(self, writer: Engine, readers: Engine) -> None:
         self._writer = writer
@@ -117,10 +119,6 @@ class Index:
         """Raises NotFound."""
         return self._read(lambda cursor: lookup.instance_by_id(cursor, instance_id))
 
-    def series(self, series_id: int) -> SeriesRow:
-        """Raises NotFound."""
-        return self._read(lambda cursor: lookup.series_by_id(cursor, series_id))
-
     def study(self, study_id: int) -> StudyRow:
         """Raises NotFound."""
         return self._read(lambda cursor: lookup.study_by_id(cursor, study_id))
@@ -130,8 +128,12 @@ class Index:
         return self._read(lambda cursor: lookup.studies_by_uid(cursor, uid))
 
     def all_instances(self, after_id: int = 0) -> Iterator[InstanceRow]:
-        """Instances in any state, by id."""
-        return self._stream(lambda cursor: lookup.instances_after(cursor, after_id))
+        """Instances in any state, by id. No snapshot is held between its pages."""
+        return self._pages(after_id, lambda cursor, after: lookup.instances_after(cursor, after, PAGE))
+
+    def log_salt(self, study_id: int) -> bytes:
+        """The wrapped log salt of a study. Raises NotFound."""
+        return self._read(lambda cursor: lookup.log_salt(cursor, study_id))
 
     def pack_ends(self) -> dict[int, int]:
         """Pack number → the offset up to which its bytes are committed."""
@@ -163,8 +165,8 @@ class Index:
         )
 
     def chain(self, writer: int) -> Iterator[EventRow]:
-        """One writer's events in order."""
-        return self._stream(lambda cursor: chain.chain(cursor, writer))
+        """One writer's events in order. No snapshot is held between its pages."""
+        return self._pages(0, lambda cursor, after: chain.chain_after(cursor, writer, after, PAGE))
 
     def chain_end(self, writer: int) -> list[EventRow]:
         """The last two of one writer's events, in order; fewer when it has fewer."""
@@ -191,6 +193,15 @@ class Index:
     def _read(self, read: Callable[[Any], T]) -> T:
         with self._readers.connect() as connection:
             return read(_cursor(connection))
+
+    def _pages(self, after: int, read: Callable[[Any, int], list[Row]]) -> Iterator[Row]:
+        while True:
+            with self._readers.connect() as connection:
+                page = read(_cursor(connection), after)
+            if not page:
+                return
+            yield from page
+            after = page[-1].id
 
     def _stream(self, read: Callable[[Any], Iterator[T]]) -> Iterator[T]:
         with self._readers.connect() as connection:

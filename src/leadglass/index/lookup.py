@@ -1,6 +1,5 @@
 """Finding studies, series and instances by what identifies them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -126,9 +125,17 @@ def series_by_id(cursor: Any, series_id: int) -> SeriesRow:
     return SeriesRow(*row)
 
 
-def instances_after(cursor: Any, instance_id: int) -> Iterator[InstanceRow]:
-    query = INSTANCE_SELECT + "WHERE instance.id > ? ORDER BY instance.id"
-    return (instance_row(row) for row in cursor.execute(query, (instance_id,)))
+def log_salt(cursor: Any, study_id: int) -> bytes:
+    """Raises NotFound."""
+    row = cursor.execute("SELECT wrapped FROM log_salt WHERE study_id = ?", (study_id,)).fetchone()
+    if row is None:
+        raise NotFound("A study has no log salt.", "Run `leadglass fsck`.")
+    return bytes(row[0])
+
+
+def instances_after(cursor: Any, instance_id: int, limit: int) -> list[InstanceRow]:
+    query = INSTANCE_SELECT + "WHERE instance.id > ? ORDER BY instance.id LIMIT ?"
+    return [instance_row(row) for row in cursor.execute(query, (instance_id, limit))]
 
 
 def counts(cursor: Any) -> Counts:
