@@ -4,11 +4,7 @@ from typing import Annotated
 
 import typer
 
-from leadglass.archive.archive import create_archive
-from leadglass.archive.provision import authority_certificate
 from leadglass.cli.options import Data, Keys
-from leadglass.crypto.certificates import certificate_fingerprint
-from leadglass.crypto.keys import same_device
 
 
 def init(
@@ -19,6 +15,11 @@ def init(
     ] = None,
 ) -> None:
     """Make an empty archive: its keys, a local certificate authority and server certificates."""
+    from leadglass.archive.archive import create_archive
+    from leadglass.archive.provision import authority_certificate
+    from leadglass.crypto.certificates import certificate_fingerprint
+    from leadglass.crypto.keys import same_device
+
     made = create_archive(data, keys, tuple(hostname or ()))
     fingerprint = certificate_fingerprint(authority_certificate(made))
     typer.echo(f"archive       {data}")

@@ -1,0 +1,74 @@
+"""The life of a serving process: open, ready, a signal, drained, closed."""
+
+import gc
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import structlog
+import typer
+
+from leadglass.archive.archive import open_archive
+from leadglass.archive.provision import server_chains
+from leadglass.config import load
+from leadglass.crypto.keys import KeyDirectory, same_device
+from leadglass.server.control import ControlDoor
+from leadglass.server.dimse.listener import Listener
+
+log = structlog.get_logger("serve")
+_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+
+def configure_logging(as_json: bool) -> None:
+    """Structured lines on standard error. Tracebacks show no local variables: those hold patient data."""
+    shown: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if as_json
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            shown,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int) -> None:
+    """Returns when a signal has ended it. Raises RefusedForSafety, NotAvailable and UsageError with a remedy."""
+    # Before any thread starts, so that all inherit it and the signal waits for us.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    settings = load(config)
+    chains = server_chains(KeyDirectory.open(keys))
+    archive = open_archive(data, keys, settings.archive.config())
+    try:
+        for repair in archive.repaired:
+            log.warning("repaired", what=repair)
+        if same_device(data, keys):
+            log.warning("data and keys are on one device: whoever takes it has both")
+        # What is loaded by now stays: the collector need not look at it again and again.
+        gc.freeze()
+        # Each stored object makes some hundred short-lived tuples and no cycles.
+        gc.set_threshold(20_000)
+        listener = Listener(archive, settings.dimse.config(), chains, host, dimse_port)
+        control = ControlDoor(archive)
+        archive.housekeeping.start()
+        listener.start()
+        control.start()
+        address, port = listener.address
+        shown = f"[{address}]" if ":" in address else address
+        typer.echo(f"ready dimse-tls={shown}:{port} https=-")
+        sys.stdout.flush()
+        received = signal.sigwait(_SIGNALS)
+        log.info("stopping", signal=signal.Signals(received).name)
+        control.close()
+        listener.close()
+    finally:
+        archive.close()
