@@ -1,5 +1,6 @@
 """`make demo`: a throw-away archive on loopback with real images in it, queried and read over TLS before your eyes."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -84,7 +85,7 @@ def _run(folder: Path) -> None:
 def _leadglass(folder: Path, *words: str) -> None:
     places = ("--data", str(folder / "data"), "--keys", str(folder / "keys"))
     shown = [word for word in words if not word.endswith((".dcm", ".DCM"))]
-    console.print(f"[bold]$ leadglass {' '.join(shown)}[/]")
+    console.print(f"[bold]$ leadglass {shlex.join(shown)}[/]")
     subprocess.run([sys.executable, "-m", "leadglass.cli", *words, *places], check=True)
 
 

@@ -13,8 +13,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from leadglass.cli.access import Reach, reach
 from leadglass.cli.options import Config, Data, Keys
@@ -78,12 +80,20 @@ def import_(
         sys.exit(1)
 
 
+class _MeanSpeed(ProgressColumn):
+    """Since the start: answers come a batch at a time, and the rate between two of them says nothing."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.completed / task.elapsed if task.elapsed else 0
+        return Text(f"{decimal(int(speed))}/s", style="progress.data.speed")
+
+
 def _bar() -> Progress:
     return Progress(
         TextColumn("importing {task.fields[files]} files"),
         BarColumn(),
         DownloadColumn(),
-        TransferSpeedColumn(),
+        _MeanSpeed(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
     )
