@@ -5,7 +5,8 @@ so that `disable` bites live associations too.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from leadglass.archive.admission import DeviceBook
 from leadglass.archive.authorise import authorise
@@ -16,6 +17,8 @@ from leadglass.index.index import Index
 from leadglass.index.rows import DeviceRow, NewDevice, NewDeviceKey
 from leadglass.model import AccessEvent, Operation, Outcome, Principal, Role
 
+#: What enrolment says about a device, for those who must not reach into the index.
+Enrolment = NewDevice
 DEVICE_ROLES = (Role.MODALITY, Role.CLINICIAN, Role.STEWARD)
 OVERLAP_DAYS = 30
 _DAY_US = 86_400 * 1_000_000
@@ -51,6 +54,7 @@ class Registry:
         self.book = DeviceBook.of(index.devices(), authority)
 
     def subscribe(self, on_change: Callable[[DeviceBook], None]) -> None:
+        """`on_change` is told of changes one by one, in order, before the verb that makes one returns; it makes none."""
         self._subscribers.append(on_change)
 
     def device(self, name: str) -> DeviceRow:
@@ -115,8 +119,25 @@ class Registry:
         with self._lock:
             self._committer.run(write)
             self.book = DeviceBook.of(self._index.devices(), self._authority)
-        for tell in self._subscribers:
-            tell(self.book)
+            # Under the lock too: a subscriber that heard of two changes in the wrong order would keep the older book.
+            for tell in self._subscribers:
+                tell(self.book)
+
+
+def described(device: DeviceRow) -> dict[str, Any]:
+    """A device by the names of its fields, without its certificates' bytes."""
+    shown = {field.name: getattr(device, field.name) for field in fields(device) if field.name != "keys"}
+    shown["keys"] = [
+        {
+            "fingerprint": key.fingerprint,
+            "not_before": key.not_before,
+            "not_after": key.not_after,
+            "retired_at": key.retired_at,
+            "pinned": key.anchor is not None,
+        }
+        for key in device.keys
+    ]
+    return shown
 
 
 def _check(device: NewDevice) -> None:

@@ -1,7 +1,6 @@
 """The verbs that the command line may ask for, by name: JSON in, JSON out, each one call into the archive."""
 
 import dataclasses
-import json
 import os
 from base64 import b64decode
 from collections.abc import Callable
@@ -11,12 +10,11 @@ from typing import Any
 from leadglass.archive import review as reviewing
 from leadglass.archive.archive import Archive
 from leadglass.archive.authorise import authorise
-from leadglass.archive.devices import Credential
+from leadglass.archive.devices import Credential, Enrolment, described
 from leadglass.archive.diagnosis import device_events, diagnose
 from leadglass.archive.fsck import fsck
 from leadglass.archive.importing import import_file
 from leadglass.crypto.certificates import parse_certificate
-from leadglass.index.rows import DeviceRow, NewDevice
 from leadglass.model import Operation, Principal
 
 
@@ -33,7 +31,7 @@ class Call:
 
 def _device_add(call: Call) -> None:
     params = call.params
-    device = NewDevice(
+    device = Enrolment(
         name=params["name"],
         site=params["site"],
         roles=tuple(params["roles"]),
@@ -57,12 +55,12 @@ def _device_disable(call: Call) -> None:
 
 def _device_list(call: Call) -> list[dict[str, Any]]:
     authorise(call.principal, Operation.ADMINISTER)
-    return [_shown(device) for device in call.archive.registry.book.devices.values()]
+    return [described(device) for device in call.archive.registry.book.devices.values()]
 
 
 def _device_show(call: Call) -> dict[str, Any]:
     authorise(call.principal, Operation.ADMINISTER)
-    return _shown(call.archive.registry.device(call.params["name"]))
+    return described(call.archive.registry.device(call.params["name"]))
 
 
 def _device_log(call: Call) -> list[dict[str, Any]]:
@@ -125,19 +123,3 @@ def _credential(params: dict[str, Any]) -> Credential:
     certificate = parse_certificate(b64decode(params["certificate"]))
     anchor = parse_certificate(b64decode(params["anchor"])).der if params["anchor"] else None
     return Credential(certificate, anchor)
-
-
-def _shown(device: DeviceRow) -> dict[str, Any]:
-    """A device without its certificates' bytes."""
-    shown = {field.name: getattr(device, field.name) for field in dataclasses.fields(device) if field.name != "keys"}
-    shown["keys"] = [
-        {
-            "fingerprint": key.fingerprint,
-            "not_before": key.not_before,
-            "not_after": key.not_after,
-            "retired_at": key.retired_at,
-            "pinned": key.anchor is not None,
-        }
-        for key in device.keys
-    ]
-    return json.loads(json.dumps(shown, default=sorted))  # type: ignore[no-any-return]
