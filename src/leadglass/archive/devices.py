@@ -54,7 +54,7 @@ class Registry:
         self.book = DeviceBook.of(index.devices(), authority)
 
     def subscribe(self, on_change: Callable[[DeviceBook], None]) -> None:
-        """`on_change` is told of changes one by one, in order, before the verb that makes one returns; it makes none."""
+        """`on_change` is told of changes in order, before the verb that makes one returns; it makes none itself."""
         self._subscribers.append(on_change)
 
     def device(self, name: str) -> DeviceRow:
