@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 from leadglass.archive.access import Access
 from leadglass.archive.authorise import authorise, scope_of
-from leadglass.archive.incoming import Layout
+from leadglass.archive.header import stored_elements
 from leadglass.archive.query import UNIQUE_KEYS, IdentifierError, QueryRequest, described, level_of
 from leadglass.archive.refusals import record_refusal
 from leadglass.dicom import tags
-from leadglass.dicom.reader import DataSetScanner
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import LeadglassError, VerificationFailed
 from leadglass.index.rows import InstanceRow
@@ -67,12 +66,8 @@ class Retrieval:
 
     def _verified(self, instance: InstanceRow) -> "ObjectReader":
         reader = self.archive.open(instance)
-        layout = Layout.decode(reader.layout)
         syntax = TRANSFER_SYNTAXES[instance.transfer_syntax]
-        header_end = reader.length if syntax.deflated else layout.header_length
-        scanner = DataSetScanner(syntax, self.archive.limits, wanted=_WANTED)
-        scanner.feed(reader.read(0, header_end))
-        found = scanner.finish().elements.get(tags.SOP_INSTANCE_UID)
+        found = stored_elements(reader, syntax, self.archive.limits, _WANTED).get(tags.SOP_INSTANCE_UID)
         if found is None or found.value.rstrip(b"\0 ").decode("ascii", "replace") != instance.uid:
             raise VerificationFailed(
                 "A sealed object is not the instance that the index says.", "Run `leadglass fsck --deep`."

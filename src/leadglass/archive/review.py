@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from leadglass.archive.authorise import authorise
 from leadglass.archive.committer import Writing
-from leadglass.archive.incoming import Layout
+from leadglass.archive.header import stored_elements
 from leadglass.dicom.attributes import decode_elements
-from leadglass.dicom.reader import DataSetScanner
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import NotFound, UsageError
 from leadglass.index.attributes import WANTED_TAGS, series_from, study_from
@@ -110,11 +109,8 @@ def _series_to_show_in(writing: Writing, arrived: InstanceRow) -> int:
 def _read_attributes(archive: "Archive", row: InstanceRow) -> dict[int, str]:
     reader = archive.open(row)
     syntax = TRANSFER_SYNTAXES[row.transfer_syntax]
-    end = reader.length if syntax.deflated else Layout.decode(reader.layout).header_length
-    scanner = DataSetScanner(syntax, archive.limits, wanted=WANTED_TAGS)
-    scanner.feed(reader.read(0, end))
-    scan = scanner.finish()
-    return decode_elements(scan.elements, scan.little_endian)
+    elements = stored_elements(reader, syntax, archive.limits, WANTED_TAGS)
+    return decode_elements(elements, syntax.little_endian)
 
 
 def _decide(writing: Writing, principal: Principal, found: ReviewRow, decision: str) -> None:
