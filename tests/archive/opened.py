@@ -1,5 +1,6 @@
 """The archive itself, without doors: for what only its own process can show."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,3 +39,19 @@ def put(archive: Archive, data_set: bytes, sender: Principal | None = None) -> P
 
 def checked(archive: Archive) -> Checked:
     return fsck(archive, LOCAL, deep=True, progress=lambda *_: None)
+
+
+class TellingLock:
+    """A lock that tells when somebody has to wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.awaited = threading.Event()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self.awaited.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

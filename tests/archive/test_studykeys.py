@@ -13,7 +13,7 @@ from leadglass.errors import NotAvailable, VerificationFailed
 from leadglass.index.attributes import study_from
 from leadglass.index.rows import StudyRow
 from leadglass.model import AccessEvent, Outcome
-from tests.archive.opened import checked, opened, put
+from tests.archive.opened import TellingLock, checked, opened, put
 from tests.clients import ROOT, ct
 from tests.served import Served
 
@@ -74,27 +74,11 @@ def test_an_object_under_a_key_that_is_not_its_studys_is_rolled_back(furnished: 
         assert checked(archive).problems == ()
 
 
-class _TellingLock:
-    """A lock that tells when somebody has to wait for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.awaited = threading.Event()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            self.awaited.set()
-            self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
 def test_two_that_begin_a_study_use_one_key(furnished: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even when the first has stored, and its key is not kept any more, between two steps of the second."""
     with opened(furnished.copy(tmp_path)) as archive:
         keyring, data_set = archive.keyring, ct(study=STUDY)
-        lock, read = _TellingLock(), archive.index.studies
+        lock, read = TellingLock(), archive.index.studies
         monkeypatch.setattr(keyring, "_lock", lock)
         monkeypatch.setattr("leadglass.archive.studykeys.CACHED_KEYS", 1)
 
