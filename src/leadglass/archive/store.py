@@ -142,6 +142,7 @@ class StoreSession:
         except Exception:
             # Whether it was committed is unknown; the next start decides by the row (docs/formats/pack.md).
             self._settled = True
+            self._object.forsake()
             raise
         self._settled = True
         if placed.keeps_bytes:

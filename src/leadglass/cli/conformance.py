@@ -33,7 +33,12 @@ STATUSES = (
         "Success",
         "durable: bytes, index row and event are on the disk; also for the same again",
     ),
-    ("C-STORE", "0110", "Processing failure", "a sealed object that should be compared cannot be opened"),
+    (
+        "C-STORE",
+        "0110",
+        "Processing failure",
+        "the index or the disk failed, or a sealed object that should be compared cannot be opened",
+    ),
     ("C-STORE", "0124", "Refused: not authorised", "the device's roles or enrolment do not allow it"),
     ("C-STORE", "A700", "Refused: out of resources", "less disk is free than the reserve"),
     ("C-STORE", "A900", "Data set does not match SOP Class", "the data set has another SOP Class UID than announced"),

@@ -62,7 +62,7 @@ class ObjectWriter:
     """One object: `write` …, `finish`, `sync`, then after the index's commit `release`. `abandon` until then.
 
     For one thread at a time. A failed `write`, `finish` or `sync` ends the object and leaves nothing to give back.
-    If it is unknown whether the commit took place, neither `release` nor `abandon`: the next start decides by the row.
+    If it is unknown whether the commit took place, `forsake` it: the next start decides by the row.
     """
 
     __slots__ = (
@@ -162,6 +162,13 @@ class ObjectWriter:
         if self._pack is not None:
             pack, self._pack = self._pack, None
             self._pool.cut(pack)
+
+    def forsake(self) -> None:
+        """Leave what was written as it is, and the pack alone until the next start. Nothing if the object has ended."""
+        self._drop_slab()
+        if self._pack is not None:
+            pack, self._pack = self._pack, None
+            pack.file.close()
 
     def _append(self, buffers: Sequence[Buffer]) -> None:
         try:

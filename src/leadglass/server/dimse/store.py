@@ -5,7 +5,7 @@ import structlog
 from leadglass.archive.store import Received, StoreSession, record_refused_store
 from leadglass.dimse.message import CStoreRq, CStoreRsp
 from leadglass.dimse.status import SUCCESS
-from leadglass.errors import LeadglassError
+from leadglass.errors import LeadglassError, NotAvailable
 from leadglass.server.dimse.exchange import Desk
 
 log = structlog.get_logger("dimse.store")
@@ -29,8 +29,8 @@ class StoreExchange:
         )
         try:
             self._session = StoreSession(desk.archive, desk.principal, self._received)
-        except LeadglassError as error:
-            self._refusal = error
+        except Exception as error:  # noqa: BLE001 - answered, and on record without its text
+            self._refuse(error)
 
     def take(self, data: memoryview, last: bool) -> bool:
         session = self._session
@@ -39,8 +39,8 @@ class StoreExchange:
                 session.write(data)
                 if last:
                     session.finish()
-            except LeadglassError as error:
-                self._refusal = error
+            except Exception as error:  # noqa: BLE001 - answered, and on record without its text
+                self._refuse(error)
                 session.close()
         if last:
             self._answer()
@@ -49,6 +49,13 @@ class StoreExchange:
     def give_up(self) -> None:
         if self._session is not None:
             self._session.close()
+
+    def _refuse(self, error: Exception) -> None:
+        """The disk and the index fail with errors of their own, whose texts may hold data."""
+        if not isinstance(error, LeadglassError):
+            log.error("a store failed", peer=self._received.peer, kind=type(error).__name__)
+            error = NotAvailable("The archive could not process the object.", "See its log.")
+        self._refusal = error
 
     def _answer(self) -> None:
         request, error = self._request, self._refusal
