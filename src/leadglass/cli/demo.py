@@ -85,7 +85,8 @@ def _run(folder: Path) -> None:
 def _leadglass(folder: Path, *words: str) -> None:
     places = ("--data", str(folder / "data"), "--keys", str(folder / "keys"))
     shown = [word for word in words if not word.endswith((".dcm", ".DCM"))]
-    console.print(f"[bold]$ leadglass {shlex.join(shown)}[/]")
+    more = " …" if len(shown) < len(words) else ""
+    console.print(f"[bold]$ leadglass {shlex.join(shown)}{more}[/]")
     subprocess.run([sys.executable, "-m", "leadglass.cli", *words, *places], check=True)
 
 

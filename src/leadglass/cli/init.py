@@ -16,7 +16,7 @@ def init(
 ) -> None:
     """Make an empty archive: its keys, a local certificate authority and server certificates."""
     from leadglass.archive.archive import create_archive
-    from leadglass.archive.provision import authority_certificate
+    from leadglass.archive.provision import LOCAL_NAMES, authority_certificate
     from leadglass.crypto.certificates import certificate_fingerprint
     from leadglass.crypto.keys import same_device
 
@@ -25,7 +25,7 @@ def init(
     typer.echo(f"archive       {data}")
     typer.echo(f"keys          {keys}   (back these up apart from the data: without them nothing can be opened)")
     typer.echo(f"authority     SHA-256 {':'.join(fingerprint[i : i + 2] for i in range(0, 64, 2)).upper()}")
-    typer.echo(f"names         {', '.join(dict.fromkeys([*(hostname or ()), 'localhost', '127.0.0.1']))}")
+    typer.echo(f"names         {', '.join(dict.fromkeys([*(hostname or ()), *LOCAL_NAMES]))}")
     typer.echo("next          leadglass device add NAME --aet AET --role modality --out DIR, then leadglass serve")
     if same_device(data, keys):
         typer.secho(
