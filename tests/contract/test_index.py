@@ -10,7 +10,7 @@ from leadglass.errors import DataSetError, NotFound, UsageError
 from leadglass.index.answers import AVAILABLE_TRANSFER_SYNTAX_UID
 from leadglass.index.attributes import series_from, study_from
 from leadglass.index.index import Index
-from leadglass.index.rows import InstanceState, NewDevice, NewDeviceKey
+from leadglass.index.rows import InstanceState, ListedReview, NewDevice, NewDeviceKey
 from leadglass.model import Level, Scope
 from tests.index.samples import (
     ARCHIVE_ID,
@@ -506,16 +506,26 @@ def test_reviews_show_claim_and_owner(index: Index) -> None:
         series = add_series(tx, claim, "1.2.1.7", {})
         instance = tx.add_instance(new_instance(series, "1.2.1.7.1", state=InstanceState.UNVERIFIED))
         number = tx.add_review(instance, "study-of-another-patient-or-site")
-    (row,) = index.reviews()
-    assert row == index.review(number)
+    uids = ("1.2.1.7.1", "1.2.1.7", "1.2.1")
+    row = index.review(number, EVERYWHERE)
+    assert row is not None
+    listed = ListedReview(number, "study-of-another-patient-or-site", "open", row.created, *uids)
+    assert list(index.reviews(EVERYWHERE)) == [listed]
+    # It tells of both sites.
+    for sites, seen in (({"default"}, []), ({"north"}, []), ({"default", "north"}, [listed])):
+        assert list(index.reviews(Scope(frozenset(sites)))) == seen
+        assert (index.review(number, Scope(frozenset(sites))) == row) == bool(seen)
     assert (row.sop_instance_uid, row.study_uid, row.site, row.patient_id) == ("1.2.1.7.1", "1.2.1", "north", "Q")
     assert (row.owner_patient_id, row.owner_patient_name, row.decided) == ("P", "Own^Er", None)
     with index.begin() as tx:
         tx.decide_review(number, "rejected", "local:root")
-    assert list(index.reviews()) == []
-    (row,) = index.reviews("rejected")
+        assert tx.review(number, EVERYWHERE) != row
+    assert list(index.reviews(EVERYWHERE)) == []
+    assert [each.id for each in index.reviews(EVERYWHERE, "rejected")] == [number]
+    row = index.review(number, EVERYWHERE)
+    assert row is not None
     assert row.decided_by == "local:root"
-    assert index.review(99) is None
+    assert index.review(99, EVERYWHERE) is None
 
 
 def test_a_whole_index_is_whole(three: Index) -> None:

@@ -8,33 +8,32 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from leadglass.archive.authorise import authorise
+from leadglass.archive.authorise import authorise, scope_of
 from leadglass.archive.committer import Writing
 from leadglass.archive.header import stored_elements
 from leadglass.dicom.attributes import decode_elements
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import NotFound, UsageError
 from leadglass.index.attributes import WANTED_TAGS, series_from, study_from
-from leadglass.index.rows import InstanceRow, InstanceState, ReviewRow
-from leadglass.model import AccessEvent, Operation, Outcome, Principal
+from leadglass.index.rows import InstanceRow, InstanceState, ListedReview, ReviewRow
+from leadglass.model import AccessEvent, Operation, Outcome, Principal, Scope
 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
 
 
-def reviews(archive: "Archive", principal: Principal, state: str = "open") -> Iterator[ReviewRow]:
+def reviews(archive: "Archive", principal: Principal, state: str = "open") -> Iterator[ListedReview]:
+    """Nothing of a patient: that is for `review`, which leaves an event."""
     authorise(principal, Operation.REVIEW)
-    return archive.index.reviews(state)
+    return archive.index.reviews(_scope(principal), state)
 
 
 def review(archive: "Archive", principal: Principal, review_id: int) -> ReviewRow:
-    """With what the object itself says, which its study's row need not: the header may be all that differs. Raises
-    NotFound, VerificationFailed."""
-    authorise(principal, Operation.REVIEW)
-    found = archive.index.review(review_id)
-    if found is None:
-        raise NotFound(f"There is no review {review_id}.", "See `leadglass review list`.")
-    claimed = study_from(_read_attributes(archive, archive.index.instance(found.instance_id)))
+    """With what the object itself says, which its study's row need not: the header may be all that differs. The event
+    that says who saw it is durable before this returns. Raises NotFound, VerificationFailed."""
+    found, arrived = _found(archive, principal, review_id)
+    claimed = study_from(_read_attributes(archive, arrived))
+    archive.committer.record(_event(principal, "review-shown", found), arrived.study_id).result()
     return replace(
         found,
         patient_name=claimed.patient_name,
@@ -48,12 +47,12 @@ def review(archive: "Archive", principal: Principal, review_id: int) -> ReviewRo
 
 def accept(archive: "Archive", principal: Principal, review_id: int) -> None:
     """Show the object of an open review. Raises NotFound, UsageError when it is decided already."""
-    found = _open_review(archive, principal, review_id)
-    arrived = archive.index.instance(found.instance_id)
-    attributes = _read_attributes(archive, arrived)
+    attributes = _read_attributes(archive, _found(archive, principal, review_id)[1])
 
     def write(writing: Writing) -> None:
         tx = writing.tx
+        found = _open_review(writing, principal, review_id)
+        arrived = tx.instance(found.instance_id)
         target = _series_to_show_in(writing, arrived)
         # The site that will see it, which after a move is not the one that sent it.
         site = tx.study(tx.series_row(target).study_id).site
@@ -73,9 +72,10 @@ def accept(archive: "Archive", principal: Principal, review_id: int) -> None:
 
 def reject(archive: "Archive", principal: Principal, review_id: int) -> None:
     """Keep the object hidden. Raises NotFound, UsageError when it is decided already."""
-    found = _open_review(archive, principal, review_id)
+    authorise(principal, Operation.REVIEW)
 
     def write(writing: Writing) -> None:
+        found = _open_review(writing, principal, review_id)
         arrived = writing.tx.instance(found.instance_id)
         # Other pixels stay a conflict, so that a re-send of the same forgery is refused again.
         if arrived.state is not InstanceState.CONFLICT:
@@ -85,11 +85,31 @@ def reject(archive: "Archive", principal: Principal, review_id: int) -> None:
     archive.committer.run(write)
 
 
-def _open_review(archive: "Archive", principal: Principal, review_id: int) -> ReviewRow:
-    found = review(archive, principal, review_id)
+def _scope(principal: Principal) -> Scope:
+    """A steward's own site, unless at the command line, where reviews between sites are decided."""
+    return Scope(None) if principal.kind == "local" else scope_of(principal)
+
+
+def _found(archive: "Archive", principal: Principal, review_id: int) -> tuple[ReviewRow, InstanceRow]:
+    authorise(principal, Operation.REVIEW)
+    found = archive.index.review(review_id, _scope(principal))
+    if found is None:
+        raise _no_review(review_id)
+    return found, archive.index.instance(found.instance_id)
+
+
+def _open_review(writing: Writing, principal: Principal, review_id: int) -> ReviewRow:
+    """Inside the transaction that decides it: of two stewards only the first does."""
+    found = writing.tx.review(review_id, _scope(principal))
+    if found is None:
+        raise _no_review(review_id)
     if found.state != "open":
         raise UsageError(f"Review {review_id} is {found.state} already.")
     return found
+
+
+def _no_review(review_id: int) -> NotFound:
+    return NotFound(f"There is no review {review_id}.", "See `leadglass review list`.")
 
 
 def _series_to_show_in(writing: Writing, arrived: InstanceRow) -> int:
@@ -115,14 +135,17 @@ def _read_attributes(archive: "Archive", row: InstanceRow) -> dict[int, str]:
 
 def _decide(writing: Writing, principal: Principal, found: ReviewRow, decision: str) -> None:
     writing.tx.decide_review(found.id, decision, principal.label)
-    writing.record(
-        AccessEvent(
-            action=f"review-{decision}",
-            outcome=Outcome.DONE,
-            principal=principal.label,
-            credential=principal.credential,
-            study=found.study_uid,
-            detail={"review": found.id, "instance": found.sop_instance_uid, "reason": found.reason},
-        ),
-        writing.tx.instance(found.instance_id).study_id,
+    study_id = writing.tx.instance(found.instance_id).study_id
+    writing.record(_event(principal, f"review-{decision}", found), study_id)
+
+
+def _event(principal: Principal, action: str, found: ReviewRow) -> AccessEvent:
+    return AccessEvent(
+        action=action,
+        outcome=Outcome.DONE,
+        principal=principal.label,
+        credential=principal.credential,
+        person=principal.person,
+        study=found.study_uid,
+        detail={"review": found.id, "instance": found.sop_instance_uid, "reason": found.reason},
     )

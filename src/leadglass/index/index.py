@@ -15,6 +15,7 @@ from leadglass.index.rows import (
     DeviceRow,
     EventRow,
     InstanceRow,
+    ListedReview,
     ReviewRow,
     StudyRow,
     WriterRow,
@@ -183,12 +184,12 @@ class Index:
         """All devices by name, with titles and keys."""
         return self._read(registry.devices)
 
-    def reviews(self, state: str = "open") -> Iterator[ReviewRow]:
+    def reviews(self, scope: Scope, state: str = "open") -> Iterator[ListedReview]:
         """`state` is open, accepted or rejected; oldest first."""
-        return self._stream(lambda cursor: review.reviews(cursor, state))
+        return self._stream(lambda cursor: review.reviews(cursor, state, scope))
 
-    def review(self, review_id: int) -> ReviewRow | None:
-        return self._read(lambda cursor: review.review(cursor, review_id))
+    def review(self, review_id: int, scope: Scope) -> ReviewRow | None:
+        return self._read(lambda cursor: review.review(cursor, review_id, scope))
 
     def _read(self, read: Callable[[Any], T]) -> T:
         with self._readers.connect() as connection:

@@ -4,8 +4,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from leadglass.index.rows import ReviewRow
+from leadglass.index.rows import ListedReview, ReviewRow
 from leadglass.index.uidcode import unpack_uid
+from leadglass.model import Scope
 
 _REVIEW_SELECT = """
     SELECT review.id, review.reason, review.state, review.created, review.decided, coalesce(review.decided_by, ''),
@@ -16,6 +17,9 @@ _REVIEW_SELECT = """
            coalesce(own.site, ''), coalesce(own_patient.patient_id, ''), coalesce(own_patient.issuer, ''),
            coalesce(own.patient_name, ''), coalesce(own.birth_date, ''), coalesce(own.sex, ''),
            coalesce(own.date, ''), coalesce(own.accession_number, ''), coalesce(own.description, '')
+    """
+_LISTED_SELECT = "SELECT review.id, review.reason, review.state, review.created, instance.uid, series.uid, study.uid"
+_FROM = """
     FROM review
     JOIN instance ON instance.id = review.instance_id
     JOIN series ON series.id = instance.series_id
@@ -36,6 +40,9 @@ class ReviewWriter:
         insert = "INSERT INTO review (instance_id, reason, state, created) VALUES (?, ?, 'open', ?)"
         return int(self._cursor.execute(insert, (instance_id, reason, time.time_ns() // 1000)).lastrowid)
 
+    def review(self, review_id: int, scope: Scope) -> ReviewRow | None:
+        return review(self._cursor, review_id, scope)
+
     def decide_review(self, review_id: int, state: str, decided_by: str) -> None:
         self._cursor.execute(
             "UPDATE review SET state = ?, decided = ?, decided_by = ? WHERE id = ?",
@@ -43,17 +50,27 @@ class ReviewWriter:
         )
 
 
-def reviews(cursor: Any, state: str) -> Iterator[ReviewRow]:
-    for row in cursor.execute(_REVIEW_SELECT + "WHERE review.state = ? ORDER BY review.id", (state,)):
-        yield _review(row)
+def reviews(cursor: Any, state: str, scope: Scope) -> Iterator[ListedReview]:
+    within, sites = _within(scope)
+    query = f"{_LISTED_SELECT}{_FROM}WHERE review.state = ?{within} ORDER BY review.id"
+    for number, reason, found, created, packed, *uids in cursor.execute(query, (state, *sites)):
+        yield ListedReview(number, reason, found, created, unpack_uid(packed), *uids)
 
 
-def review(cursor: Any, review_id: int) -> ReviewRow | None:
-    row = cursor.execute(_REVIEW_SELECT + "WHERE review.id = ?", (review_id,)).fetchone()
-    return _review(row) if row else None
-
-
-def _review(row: tuple[Any, ...]) -> ReviewRow:
+def review(cursor: Any, review_id: int, scope: Scope) -> ReviewRow | None:
+    within, sites = _within(scope)
+    row = cursor.execute(f"{_REVIEW_SELECT}{_FROM}WHERE review.id = ?{within}", (review_id, *sites)).fetchone()
+    if row is None:
+        return None
     values = [*row]
     values[7] = unpack_uid(row[7])  # sop_instance_uid
     return ReviewRow(*values)
+
+
+def _within(scope: Scope) -> tuple[str, tuple[str, ...]]:
+    """Both sites must be in the scope, the object's and that of its study's owner: a review tells of both."""
+    if scope.sites is None:
+        return "", ()
+    sites = tuple(sorted(scope.sites))
+    marks = ", ".join("?" * len(sites))
+    return f" AND study.site IN ({marks}) AND coalesce(own.site, study.site) IN ({marks})", (*sites, *sites)

@@ -215,6 +215,19 @@ class DeviceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedReview:
+    """What waits for a steward, without a word about the patient."""
+
+    id: int
+    reason: str
+    state: str
+    created: int
+    sop_instance_uid: str
+    series_uid: str
+    study_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewRow:
     """What a steward must see: the object, what it claims, and what the owner of its Study Instance UID says."""
 
