@@ -89,9 +89,16 @@ class Archive:
         return next((claimed for claimed in claims if claimed.id == key_id), key)
 
     def close(self) -> None:
-        """Write what is owed to the log, close the chain, release the lock. Stored objects are durable already."""
+        """Settle, then release the lock."""
+        try:
+            self.settle()
+        finally:
+            self.directory.unlock()
+
+    def settle(self) -> None:
+        """Write what is owed to the log and close the chain; stored objects are durable already. The lock stays with
+        the process: for one that ends now, and in which some thread may be writing until then."""
         with ExitStack() as steps:  # the last one first; when one fails the others are still done
-            steps.callback(self.directory.unlock)
             steps.callback(self.index.close)
             steps.callback(self.packs.close)
             steps.callback(self.committer.close)

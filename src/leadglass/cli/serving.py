@@ -58,7 +58,7 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int)
         # Each stored object makes some hundred short-lived tuples and no cycles.
         gc.set_threshold(20_000)
         listener = Listener(archive, settings.dimse.config(), chains, host, dimse_port)
-        control = ControlDoor(archive)
+        control = ControlDoor(archive, settings.dimse.drain_seconds)
         archive.housekeeping.start()
         listener.start()
         control.start()
@@ -71,4 +71,5 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int)
         control.close()
         listener.close()
     finally:
-        archive.close()
+        # A thread that outlasted its drain time may still write to a pack: only our end releases the lock.
+        archive.settle()

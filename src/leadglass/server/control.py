@@ -11,7 +11,9 @@ import pwd
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,11 @@ def local_principal(uid: int) -> Principal:
 
 
 class ControlDoor:
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archive: Archive, drain_seconds: float) -> None:
         self._archive = archive
+        self._drain_seconds = drain_seconds
+        self._lock = threading.Lock()
+        self._calls: dict[socket.socket, threading.Thread] = {}
         self._path = archive.directory.control
         self._socket = _bind(self._path)
         self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
@@ -51,10 +56,19 @@ class ControlDoor:
         self._thread.start()
 
     def close(self) -> None:
+        """Take no more requests, and wait for the verbs under way as long as the drain time allows."""
         self._path.unlink(missing_ok=True)
         self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
+        deadline = time.monotonic() + self._drain_seconds
+        with self._lock:
+            calls = dict(self._calls)
+            for caller in calls:
+                with suppress(OSError):  # it has left by itself
+                    caller.shutdown(socket.SHUT_RD)  # the answer of its verb may still go out
+        for thread in calls.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _accept(self) -> None:
         while True:
@@ -62,17 +76,27 @@ class ControlDoor:
                 caller, _ = self._socket.accept()
             except OSError:
                 return  # closed
-            threading.Thread(target=self._serve, args=(caller,), name="control-call", daemon=True).start()
+            thread = threading.Thread(target=self._call, args=(caller,), name="control-call", daemon=True)
+            with self._lock:
+                self._calls[caller] = thread
+            thread.start()
+
+    def _call(self, caller: socket.socket) -> None:
+        try:
+            self._serve(caller)
+        finally:
+            with self._lock:  # nobody shuts down a descriptor that is another's by then
+                del self._calls[caller]
+                caller.close()
 
     def _serve(self, caller: socket.socket) -> None:
-        with caller:
-            uid = _peer_uid(caller)
-            if uid not in (os.getuid(), 0):
-                return
-            try:
-                self._answer_all(caller, local_principal(uid))
-            except (OSError, ValueError, LookupError, TypeError) as error:
-                log.warning("control call ended", kind=type(error).__name__)
+        uid = _peer_uid(caller)
+        if uid not in (os.getuid(), 0):
+            return
+        try:
+            self._answer_all(caller, local_principal(uid))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            log.warning("control call ended", kind=type(error).__name__)
 
     def _answer_all(self, caller: socket.socket, principal: Principal) -> None:
         for request, files in _requests(caller):
