@@ -39,20 +39,22 @@ class Retrieval:
         self.archive.ledger.end(self.accesses.values())
 
     def open(self, instance: InstanceRow) -> Iterator[bytearray]:
-        """The bytes of one instance as they were received, counted as disclosed from here on: a peer may take them all
-        and never say so.
+        """The bytes of one instance as they were received, the first of them opened already. Counted as disclosed once
+        they are taken: a peer may keep them all and never say so.
 
         Raises VerificationFailed, at once or while they are read, when a seal does not hold or the sealed object is not
         the instance on record; that is an event of its own.
         """
         with self._watched(instance):
-            reader = self._verified(instance)
-        self.archive.ledger.count(self.accesses[instance.study_id], instance.plain_length)
-        return self._chunks(instance, reader)
+            chunks = self._verified(instance).chunks()
+            first = next(chunks, bytearray())
+        return self._counted(instance, first, chunks)
 
-    def _chunks(self, instance: InstanceRow, reader: "ObjectReader") -> Iterator[bytearray]:
+    def _counted(self, instance: InstanceRow, first: bytearray, rest: Iterator[bytearray]) -> Iterator[bytearray]:
+        self.archive.ledger.count(self.accesses[instance.study_id], instance.plain_length)
+        yield first
         with self._watched(instance):
-            yield from reader.chunks()
+            yield from rest
 
     @contextmanager
     def _watched(self, instance: InstanceRow) -> Iterator[None]:

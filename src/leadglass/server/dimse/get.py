@@ -41,6 +41,10 @@ class Tally:
     warning: int = 0
     failed: list[str] = field(default_factory=list)
 
+    def fail(self, uid: str) -> None:
+        self.remaining -= 1
+        self.failed.append(uid)
+
     def response(self, request: CGetRq, status: int) -> CGetRsp:
         # Remaining is present only while more may come (PS3.7 9.1.3.1.6).
         remaining = self.remaining if status in (PENDING, CANCEL) else None
@@ -102,45 +106,57 @@ class GetExchange:
     def _send_all(self, retrieval: Retrieval, tally: Tally) -> bool:
         """Send every instance; True when the peer cancelled."""
         pending = b""
-        for number, row in enumerate(retrieval.instances):
-            context_id = self._desk.acceptance.retrieve_contexts.get((row.sop_class, row.transfer_syntax))
-            tally.remaining -= 1
-            try:
-                chunks = retrieval.open(row) if context_id is not None else None
-            except LeadglassError as error:
-                log.error("an instance could not be opened", instance=row.id, error=error.message)
-                chunks = None
-            if context_id is None or chunks is None:
-                tally.failed.append(row.uid)
-                continue
-            command = CStoreRq(1 + number % _LAST_MESSAGE_ID, row.sop_class, row.uid)
-            status, cancelled = self._store(context_id, command, chunks, pending)
-            self._count(tally, row.uid, status)
+        opened = self._open_all(retrieval, tally)
+        current = next(opened, None)
+        while current is not None:
+            context_id, command, chunks = current
+            self._send_one(context_id, command, chunks, pending)
+            # The next one is opened while the peer is still busy with this one.
+            current = next(opened, None)
+            status, cancelled = self._await_response()
+            self._count(tally, command.sop_instance, status)
             if cancelled or self._desk.cancelled(self._request.message_id):
                 return True
             # Sent in one write with the next command, so that it costs no round trip.
             pending = self._desk.association.reply(self._context_id, tally.response(self._request, PENDING))
         return False
 
+    def _open_all(self, retrieval: Retrieval, tally: Tally) -> Iterator[tuple[int, CStoreRq, Iterator[bytearray]]]:
+        """Context, command and bytes of each instance that can be sent; the others are failed sub-operations."""
+        for number, row in enumerate(retrieval.instances):
+            context_id = self._desk.acceptance.retrieve_contexts.get((row.sop_class, row.transfer_syntax))
+            if context_id is None:
+                tally.fail(row.uid)
+                continue
+            try:
+                chunks = retrieval.open(row)
+            except LeadglassError as error:
+                log.error("an instance could not be opened", instance=row.id, error=error.message)
+                tally.fail(row.uid)
+                continue
+            yield context_id, CStoreRq(1 + number % _LAST_MESSAGE_ID, row.sop_class, row.uid), chunks
+
     def _count(self, tally: Tally, uid: str, status: int) -> None:
         if status == SUCCESS:
+            tally.remaining -= 1
             tally.completed += 1
         elif is_warning(status):
+            tally.remaining -= 1
             tally.warning += 1
         else:
-            tally.failed.append(uid)
+            tally.fail(uid)
 
-    def _store(
-        self, context_id: int, command: CStoreRq, chunks: Iterator[bytearray], before: bytes
-    ) -> tuple[int, bool]:
-        """One C-STORE sub-operation: its status, and whether a C-CANCEL came meanwhile."""
+    def _send_one(self, context_id: int, command: CStoreRq, chunks: Iterator[bytearray], before: bytes) -> None:
         desk = self._desk
         desk.send(before + desk.association.command(context_id, command, True))
         for pdu in desk.association.data(context_id, chunks):
             desk.send(pdu)
+
+    def _await_response(self) -> tuple[int, bool]:
+        """The status of the sub-operation under way, and whether a C-CANCEL came meanwhile."""
         cancelled = False
         while True:
-            for event in desk.read():
+            for event in self._desk.read():
                 if isinstance(event, CommandReceived) and isinstance(event.message, CStoreRsp):
                     return event.message.status, cancelled
                 cancelled |= is_cancel(event, self._request.message_id)
