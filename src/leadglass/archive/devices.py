@@ -83,6 +83,8 @@ class Registry:
         """Give a device a further certificate; earlier keys go on for `overlap_days`. Raises NotFound, UsageError."""
         authorise(principal, Operation.ADMINISTER)
         device = self.device(name)
+        if device.disabled:
+            raise UsageError(f"{name} is disabled.", "Enrol it under a new name with a new key.")
         self._check_key_is_free(credential, device)
         until = time.time_ns() // 1000 + overlap_days * _DAY_US
 

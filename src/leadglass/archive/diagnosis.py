@@ -25,7 +25,7 @@ SOON_US = 30 * _DAY_US
 
 REMEDIES = {
     Refusal.UNKNOWN_KEY: "Install the certificate of its enrolment on it, or enrol its own with --cert or --csr.",
-    Refusal.DISABLED: "Enrol it anew if it is to come back.",
+    Refusal.DISABLED: "If it is to come back, enrol it under a new name with a new key.",
     Refusal.KEY_RETIRED: "Install the certificate of its last renewal on the device.",
     Refusal.CERTIFICATE_EXPIRED: "Give it a new one with `leadglass device renew`.",
     Refusal.CALLING_AE: "Set the device's own AE title to one of its enrolment, or enrol that title too.",
@@ -91,7 +91,9 @@ def _may_be(device: DeviceRow, stranger: dict[str, Any]) -> bool:
 def _shown(row: EventRow) -> dict[str, Any]:
     content = json.loads(row.content)
     when = datetime.fromtimestamp(row.time_us / 1_000_000, UTC).isoformat(timespec="seconds")
-    return {"time": when, "action": row.action, "peer": content.get("f", ""), **content.get("d", {})}
+    # Whom a workstation claims to be used by stays in the sealed event: administrators need it for nothing here.
+    detail = {key: value for key, value in content.get("d", {}).items() if key != "claimed"}
+    return {"time": when, "action": row.action, "peer": content.get("f", ""), **detail}
 
 
 def _in_words(event: dict[str, Any]) -> str:
