@@ -1,5 +1,6 @@
 """What the services of one association share: who asks, over what, and how an answer is sent."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -77,23 +78,33 @@ def is_cancel(event: Event, message_id: int) -> bool:
             raise ProtocolError("a message while an operation is under way and no asynchronous window was agreed", 2)
 
 
-class IdentifierReader:
-    """Gathers a request's identifier; its size is bounded by the association."""
+class IdentifierExchange(ABC):
+    """A request that is an identifier: gathered, its size bounded by the association, then answered at once."""
 
     def __init__(self, desk: Desk, context_id: int, operation: Operation) -> None:
         self._desk = desk
+        self._context_id = context_id
         self._operation = operation
-        self._syntax = desk.syntax(context_id)
         self._bytes = bytearray()
 
-    def add(self, data: memoryview) -> None:
+    def take(self, data: memoryview, last: bool) -> bool:
         self._bytes += data
+        if last:
+            self._desk.send(self._answered())
+        return last
 
-    def attributes(self) -> Attributes:
+    def give_up(self) -> None:
+        self._bytes.clear()
+
+    @abstractmethod
+    def _answered(self) -> bytes:
+        """Sends pending responses; returns what is still to be sent, the final one included."""
+
+    def _identifier(self) -> Attributes:
         """Raises DataSetError, which is on record then: the archive never gets to see the request."""
+        desk = self._desk
         try:
-            return decode_attributes(bytes(self._bytes), self._syntax, IDENTIFIER_LIMITS)
+            return decode_attributes(bytes(self._bytes), desk.syntax(self._context_id), IDENTIFIER_LIMITS)
         except DataSetError as error:
-            desk = self._desk
             record_refusal(desk.archive.committer, desk.principal, self._operation, desk.connection.peer, error)
             raise

@@ -11,30 +11,18 @@ from leadglass.dimse.status import CANCEL, PENDING, PENDING_UNSUPPORTED_KEYS, SU
 from leadglass.errors import LeadglassError
 from leadglass.model import Attributes, Operation
 from leadglass.server.dimse.acceptance import ROOTS
-from leadglass.server.dimse.exchange import Desk, IdentifierReader
+from leadglass.server.dimse.exchange import Desk, IdentifierExchange
 
 #: Answers are gathered up to this many bytes, then sent in one write; between writes a C-CANCEL is looked for.
 SEND_BYTES = 32 * 1024
 
 
-class FindExchange:
+class FindExchange(IdentifierExchange):
     def __init__(self, desk: Desk, context_id: int, request: CFindRq) -> None:
-        self._desk = desk
-        self._context_id = context_id
+        super().__init__(desk, context_id, Operation.QUERY)
         self._request = request
-        self._identifier = IdentifierReader(desk, context_id, Operation.QUERY)
-
-    def take(self, data: memoryview, last: bool) -> bool:
-        self._identifier.add(data)
-        if last:
-            self._desk.send(self._answered())
-        return last
-
-    def give_up(self) -> None:
-        """Nothing is held before the identifier is complete."""
 
     def _answered(self) -> bytes:
-        """Sends pending answers; returns what is still to be sent, the final response included."""
         try:
             request = self._query_request()
             rows = query(self._desk.archive, self._desk.principal, request)
@@ -57,7 +45,7 @@ class FindExchange:
         sop_class = self._desk.association.contexts[self._context_id].abstract_syntax
         return QueryRequest(
             root=ROOTS[sop_class],
-            identifier=self._identifier.attributes(),
+            identifier=self._identifier(),
             combined_datetime=sop_class in self._desk.acceptance.combined_datetime,
             peer=self._desk.connection.peer,
         )

@@ -26,7 +26,7 @@ from leadglass.dimse.status import (
 from leadglass.errors import LeadglassError
 from leadglass.model import Operation
 from leadglass.server.dimse.acceptance import ROOTS
-from leadglass.server.dimse.exchange import Desk, IdentifierReader, is_cancel
+from leadglass.server.dimse.exchange import Desk, IdentifierExchange, is_cancel
 
 log = structlog.get_logger("dimse.get")
 _LAST_MESSAGE_ID = 0xFFFF
@@ -65,27 +65,16 @@ class Tally:
         return UNABLE_TO_PERFORM_SUBOPERATIONS if nothing_arrived else SUBOPERATIONS_WARNING
 
 
-class GetExchange:
+class GetExchange(IdentifierExchange):
     def __init__(self, desk: Desk, context_id: int, request: CGetRq) -> None:
-        self._desk = desk
-        self._context_id = context_id
+        super().__init__(desk, context_id, Operation.RETRIEVE)
         self._request = request
-        self._identifier = IdentifierReader(desk, context_id, Operation.RETRIEVE)
-
-    def take(self, data: memoryview, last: bool) -> bool:
-        self._identifier.add(data)
-        if last:
-            self._desk.send(self._answered())
-        return last
-
-    def give_up(self) -> None:
-        """Nothing is held before the identifier is complete."""
 
     def _answered(self) -> bytes:
         desk, request = self._desk, self._request
         root = ROOTS[desk.association.contexts[self._context_id].abstract_syntax]
         try:
-            asked = QueryRequest(root, self._identifier.attributes(), peer=desk.connection.peer)
+            asked = QueryRequest(root, self._identifier(), peer=desk.connection.peer)
             retrieval = retrieve(desk.archive, desk.principal, asked)
         except LeadglassError as error:
             refusal = CGetRsp(request.message_id, error.dimse_status, request.sop_class)
