@@ -3,6 +3,7 @@
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -49,7 +50,9 @@ def test_requests_that_are_none(archive: Served, sent: bytes) -> None:
     with socket.socket(socket.AF_UNIX) as caller:
         caller.settimeout(60)
         caller.connect(str(archive.data / "control.sock"))
-        caller.sendall(sent)
+        # The door hangs up on an endless line before all of it was sent.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            caller.sendall(sent)
         ended(caller)
 
 

@@ -1,0 +1,1 @@
+"""Decoding, rendering and transcoding of pixels: only inside a sandboxed worker pool."""

@@ -1,0 +1,1 @@
+"""The web door: DICOMweb, viewer, console and sign-in, over HTTPS only."""
