@@ -1,0 +1,1 @@
+"""The console: pages for people, each a thin door to verbs of the archive."""
