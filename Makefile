@@ -2,16 +2,20 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install test lint demo bench docs lock clean
+.PHONY: install viewer test lint demo bench docs lock clean
 
 install: $(VENV)/.run
+
+# What `install` does already when it has network: OHIF, htmx and the font (hatch_build.py).
+viewer: $(VENV)/.run
+	$(BIN)/python hatch_build.py
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench hatch_build.py
+	$(BIN)/ruff format --check src tests bench hatch_build.py
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
