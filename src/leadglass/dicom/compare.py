@@ -6,20 +6,16 @@ since Implicit VR has none.
 """
 
 import hashlib
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from leadglass.dicom.container import Bulk, Element, Handling
 from leadglass.dicom.dictionary import vr_of
-from leadglass.dicom.encoding import TEXT_VRS, WORD_SIZES
+from leadglass.dicom.encoding import TEXT_VRS, WORD_SIZES, swapped
 from leadglass.dicom.tags import DATA_SET_TRAILING_PADDING
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.dicom.walker import PIXEL_TAGS, ElementWalker
 from leadglass.model import DataSetLimits
-
-_TYPE_CODES: Final = {2: "H", 4: "I", 8: "Q"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +60,7 @@ class _Digester(ElementWalker):
         return Handling.KEEP
 
     def _on_value(self, element: Element) -> None:
-        value = _swapped(element.value, self._word_of(element.vr))
+        value = swapped(element.value, self._word_of(element.vr))
         if (vr_of(element.tag) if element.vr == "UN" else element.vr) in TEXT_VRS:
             value = value.rstrip(b" \0")
         self._begin(b"V", element.tag, len(value))
@@ -88,7 +84,7 @@ class _Digester(ElementWalker):
             return
         whole = self._carry + part
         cut = len(whole) - len(whole) % self._word
-        self._target.update(_swapped(whole[:cut], self._word))
+        self._target.update(swapped(whole[:cut], self._word))
         self._carry = whole[cut:]
 
     def _on_sequence(self, tag: int) -> None:
@@ -118,13 +114,3 @@ class _Digester(ElementWalker):
 
     def _word_of(self, vr: str) -> int:
         return 1 if self._syntax.little_endian else WORD_SIZES.get(vr, 1)
-
-
-def _swapped(value: bytes, word: int) -> bytes:
-    """PS3.5 7.3: big endian words in little endian. A rest that is no whole word stays as it is."""
-    if word == 1:
-        return value
-    cut = len(value) - len(value) % word
-    words = array(_TYPE_CODES[word], value[:cut])
-    words.byteswap()
-    return words.tobytes() + value[cut:]
