@@ -35,8 +35,6 @@ VALUE_REPRESENTATIONS: Final = {tag: _SETTLED.get(entry[0], entry[0]) for tag, e
 SIGNED_AS_PIXELS: Final = frozenset(tag for tag, entry in _ENTRIES.items() if entry[0].startswith("US or SS"))
 _KEYWORDS: Final = {tag: entry[4] for tag, entry in _ENTRIES.items() if entry[4]}
 _TAGS: Final = {entry[4]: tag for tag, entry in reversed(_ENTRIES.items()) if entry[4]}
-#: Tags whose VR is US or SS, as Pixel Representation says (PS3.3 C.7.6.3.1.4).
-SIGNED_LIKE_PIXELS: Final = frozenset(tag for tag, entry in _ENTRIES.items() if entry[0].startswith("US or SS"))
 #: Tags whose VR is SQ.
 SEQUENCES: Final = frozenset(tag for tag, vr in VALUE_REPRESENTATIONS.items() if vr == "SQ")
 

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Final
 
 from leadglass.dicom.container import Bulk, Element, Handling
-from leadglass.dicom.dictionary import SIGNED_LIKE_PIXELS
+from leadglass.dicom.dictionary import SIGNED_AS_PIXELS
 from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, UNDEFINED, WORD_SIZES, swapped
 from leadglass.dicom.tags import BITS_ALLOCATED, PIXEL_DATA, PIXEL_REPRESENTATION
 from leadglass.dicom.uids import TransferSyntax
@@ -119,7 +119,7 @@ class _Encoder(ElementWalker):
 
     def _put_header(self, tag: int, vr: str, length: int) -> None:
         self._flush()
-        if self._signed and vr == "US" and not self._frame.explicit and tag in SIGNED_LIKE_PIXELS:
+        if self._signed and vr == "US" and not self._frame.explicit and tag in SIGNED_AS_PIXELS:
             vr = "SS"
         code = vr.encode("ascii")
         if code not in LONG_VRS and length > 0xFFFF:
