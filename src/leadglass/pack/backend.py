@@ -19,6 +19,11 @@ _PER_DIRECTORY = 1000
 #: Descriptors kept open for reading.
 _CACHED = 64
 _CLOSED_MODE = 0o400
+#: Bytes at a pack's end that stay in the page cache, since a fresh study is looked at soon. What lies before them is
+#: given back in pieces of at least `_GIVEN_BACK`: ingest would else push the index out of memory, and pages that go
+#: round are cheaper than ever new ones.
+_KEPT_CACHED = 64 * 1024 * 1024
+_GIVEN_BACK = 4 * 1024 * 1024
 
 
 class PackFile(Protocol):
@@ -64,13 +69,15 @@ class Backend(Protocol):
 
 
 class FilesystemPack:
-    __slots__ = ("_descriptor",)
+    __slots__ = ("_cached_from", "_descriptor", "_end")
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._cached_from = self._end = os.fstat(descriptor).st_size
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         left = sum(map(len, buffers))
+        self._end = offset + left
         written = os.pwritev(self._descriptor, buffers, offset)
         while written < left:
             # A short write is how a filling disk begins to fail; the next call says why.
@@ -80,6 +87,10 @@ class FilesystemPack:
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
+        behind = self._end - _KEPT_CACHED
+        if behind - self._cached_from >= _GIVEN_BACK:
+            os.posix_fadvise(self._descriptor, self._cached_from, behind - self._cached_from, os.POSIX_FADV_DONTNEED)
+            self._cached_from = behind
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._descriptor, size)
