@@ -1,0 +1,68 @@
+"""What was seen, judged: findings from observations by the table in rules.py.
+
+A rule looks at one observation at a time; a finding's evidence is the exchanges of those that it holds for. Without
+an exchange there is no evidence, and without evidence there is no finding.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from leadglass.assess.finding import Finding
+from leadglass.assess.observation import Exchange, HostResult, Observation, ServiceResult
+from leadglass.assess.remedies import Remedies
+from leadglass.assess.rules import RULES, Rule
+from leadglass.assess.sentences import Facts, text
+
+#: Enough to show it; ten thousand answers prove no more than the first few.
+_MOST_EXCHANGES = 6
+
+
+def findings_of(hosts: Iterable[HostResult], remedies: Remedies | None = None) -> tuple[Finding, ...]:
+    """Everything that is wrong, the worst first; findings of equal weight by address."""
+    table = remedies or Remedies.load()
+    found = [each for host in hosts for service in host.services for each in _of_service(service, table)]
+    return tuple(sorted(found, key=lambda each: (-each.severity.score, each.endpoint, each.kind, each.locator)))
+
+
+def _of_service(service: ServiceResult, remedies: Remedies) -> Iterator[Finding]:
+    for rule in RULES:
+        for locator, observations in _grouped(rule, service).items():
+            evidence = tuple(islice(_exchanges(observations), _MOST_EXCHANGES))
+            if evidence:
+                yield _finding(rule, service, locator, observations[0].facts, evidence, remedies)
+
+
+def _grouped(rule: Rule, service: ServiceResult) -> dict[str, list[Observation]]:
+    """The observations that the rule holds for, by where behind the port they were made."""
+    groups: dict[str, list[Observation]] = {}
+    for each in service.observations:
+        if each.kind in rule.observed and rule.applies(service, each.facts):
+            groups.setdefault(text(each.facts, "root"), []).append(each)
+    return groups
+
+
+def _exchanges(observations: Iterable[Observation]) -> Iterator[Exchange]:
+    return (exchange for each in observations for exchange in each.exchanges)
+
+
+def _finding(
+    rule: Rule,
+    service: ServiceResult,
+    locator: str,
+    facts: Facts,
+    evidence: tuple[Exchange, ...],
+    remedies: Remedies,
+) -> Finding:
+    aspect = rule.web if rule.web is not None and not service.protocol.startswith("dicom") else rule.aspect
+    return Finding(
+        rule.kind,
+        service.endpoint,
+        locator,
+        service.product,
+        rule.title,
+        rule.exposure(service, facts),
+        rule.severity,
+        rule.paragraphs,
+        remedies.steps(service.product, aspect),
+        evidence,
+    )
