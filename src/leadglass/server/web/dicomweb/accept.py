@@ -107,7 +107,7 @@ def parse_accept(field: str) -> tuple[MediaRange, ...]:
     """The ranges of an Accept field, by weight; those of weight 0 are left out. Raises UsageError for what is none."""
     if len(field) > _LONGEST:
         raise UsageError("The list of acceptable media types is longer than the limit.")
-    ranges = list(_ranges(field))
+    ranges = [_range(name, parameters) for name, parameters in parse_media_types(field)]
     if len(ranges) > _MOST_RANGES:
         raise UsageError("The list of acceptable media types has more entries than the limit.")
     return tuple(sorted((each for each in ranges if each.weight), key=lambda each: -each.weight))
@@ -172,7 +172,8 @@ def select_bulk(ranges: Iterable[MediaRange], media_types: Iterable[str]) -> Sel
     raise _not_acceptable()
 
 
-def _ranges(field: str) -> Iterator[MediaRange]:
+def parse_media_types(field: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each media type of a list with its parameters, names in lower case. Raises UsageError (RFC 9110 8.3.1)."""
     at = 0
     while field[at:].strip(" \t,"):
         name = _NAME.match(field, at)
@@ -184,13 +185,13 @@ def _ranges(field: str) -> Iterator[MediaRange]:
             key, quoted, plain = found.groups()
             value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
             if parameters.setdefault(key.lower(), value) != value:
-                raise UsageError(f"The media type parameter {key} is given twice (RFC 6838 4.3).")
+                raise UsageError("A media type parameter is given twice (RFC 6838 4.3).")
             at = found.end()
         end = _END.match(field, at)
         if end is None:
             raise _malformed()
         at = end.end()
-        yield _range(name[1].lower(), parameters)
+        yield name[1].lower(), parameters
 
 
 def _range(name: str, parameters: dict[str, str]) -> MediaRange:
@@ -265,7 +266,7 @@ def _best(ranges: Iterable[MediaRange], offers: Callable[[MediaRange], Iterator[
 
 
 def _malformed() -> UsageError:
-    return UsageError("The list of acceptable media types is malformed (RFC 9110 12.5.1).")
+    return UsageError("A media type is malformed (RFC 9110 8.3.1).")
 
 
 def _not_acceptable() -> NotAcceptable:
