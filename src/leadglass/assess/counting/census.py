@@ -18,8 +18,8 @@ _IMAGES: Final = 0xFFFFFFFF
 _SERIES_SHIFT: Final = 32
 _SERIES: Final = 0xFFFFFF
 _RETRIEVABLE: Final = 1 << 63
-#: Months with a scanner are since 1971; what lies before or after tomorrow is a mistake or a trick.
-_FIRST_YEAR: Final = 1900
+#: What lies outside is a mistake or a trick.
+_YEARS: Final = range(1900, 2101)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Census:
         self._more_studies = False
         self._more_images = False
         self._without_images = 0
+        self._doubted = False
         self._identifiers: set[str] = set()
         self.oldest: date | None = None
         self.newest: date | None = None
@@ -103,6 +104,10 @@ class Census:
         """Of some studies it is not known how many series and images they have."""
         self._more_images = True
 
+    def doubt_images(self) -> None:
+        """Where it was looked, there were not as many images as advertised: nobody knows how many there are."""
+        self._doubted = True
+
     def count_more(self, study: str, series: int, images: int) -> None:
         """What queries below the study level told of a study that was added without these numbers."""
         fingerprint = self._fingerprints.of(study)
@@ -123,6 +128,7 @@ class Census:
         self._more_studies |= other._more_studies
         self._more_images |= other._more_images
         self._without_images += other._without_images
+        self._doubted |= other._doubted
         self._identifiers |= other._identifiers
         self.oldest = min((each for each in (self.oldest, other.oldest) if each), default=None)
         self.newest = max((each for each in (self.newest, other.newest) if each), default=None)
@@ -145,7 +151,7 @@ class Census:
     def counters(self) -> Counters:
         missing = Bound.LOWER if self._more_studies else Bound.EXACT
         images = Bound.LOWER if self._more_studies or self._more_images or self._without_images else Bound.EXACT
-        if not self._studies.exact:
+        if self._doubted or not self._studies.exact:
             images = Bound.ESTIMATE
         return Counters(
             studies=_count(self._studies, missing),
@@ -178,7 +184,7 @@ class Census:
 
 
 def parse_date(text: str) -> date | None:
-    """A DA value (PS3.5 6.2), also as ACR-NEMA wrote it; None if it is no day between 1900 and today."""
+    """A DA value (PS3.5 6.2), also as ACR-NEMA wrote it; None if it is no day from 1900 to 2100."""
     digits = text.replace(".", "")
     if len(digits) != 8 or not digits.isascii() or not digits.isdigit():
         return None
@@ -186,7 +192,7 @@ def parse_date(text: str) -> date | None:
         day = date.fromisoformat(digits)
     except ValueError:
         return None
-    return day if day.year >= _FIRST_YEAR else None
+    return day if day.year in _YEARS else None
 
 
 def parse_number(text: str) -> int | None:
