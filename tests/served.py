@@ -31,7 +31,8 @@ def peer_program(name: str) -> str:
 
 
 class Served:
-    """An archive below `folder`; a context manager that serves it on loopback. `port` is that of DICOM over TLS."""
+    """An archive below `folder`; a context manager that serves it on loopback. `port` is that of DICOM over TLS,
+    `https_port` that of the web door."""
 
     def __init__(self, folder: Path, *, settings: str = "", environment: dict[str, str] | None = None) -> None:
         self.folder = folder
@@ -40,6 +41,7 @@ class Served:
         self.devices = folder / "devices"
         self.log = folder / "serve.log"
         self.port = 0
+        self.https_port = 0
         self.process: subprocess.Popen[str] | None = None
         self._settings = folder / "leadglass.toml"
         self._settings.write_text(settings)
@@ -75,16 +77,17 @@ class Served:
 
     def start(self, *prefix: str) -> Self:
         with self.log.open("a") as log:
-            command = [*prefix, *CLI, "serve", "--dimse-port", "0", "--config", str(self._settings)]
+            doors = ("--dimse-port", "0", "--https-port", "0")
+            command = [*prefix, *CLI, "serve", *doors, "--config", str(self._settings)]
             places = ["--data", str(self.data), "--keys", str(self.keys)]
             self.process = subprocess.Popen(
                 [*command, *places], stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        ready = re.fullmatch(r"ready dimse-tls=127\.0\.0\.1:(\d+) https=-\n", line)
+        ready = re.fullmatch(r"ready dimse-tls=127\.0\.0\.1:(\d+) https=127\.0\.0\.1:(\d+)\n", line)
         assert ready, f"not ready: {line!r}\n{self.log.read_text()}"
-        self.port = int(ready[1])
+        self.port, self.https_port = int(ready[1]), int(ready[2])
         return self
 
     def stop(self) -> None:

@@ -1,19 +1,21 @@
 """TOML and environment → one small frozen config for each room.
 
-The file has a table for each: `[archive]` and `[dimse]`. `LEADGLASS_CONFIG` names it unless `--config` does.
+The file has a table for each: `[archive]`, `[dimse]` and `[web]`. `LEADGLASS_CONFIG` names it unless `--config` does.
 """
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leadglass.archive.archive import DEFAULT_MAX_ANSWERS, ArchiveConfig
 from leadglass.archive.disk import DEFAULT_RESERVE
+from leadglass.crypto.tls import CertificateChain
 from leadglass.errors import UsageError
 from leadglass.server.dimse.session import DoorConfig
+from leadglass.server.web.configuration import WebConfig
 
 _Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -45,11 +47,32 @@ class DimseTable(_Table):
         return DoorConfig(**self.model_dump())
 
 
+class WebTable(_Table):
+    certificate: Path | None = None
+    key: Path | None = None
+    connections: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    idle_seconds: _Seconds = 75.0
+    drain_seconds: _Seconds = 10.0
+    threads: Annotated[int, Field(ge=1, le=1000)] = 40
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        return self
+
+    def config(self) -> WebConfig:
+        given = self.model_dump(exclude={"certificate", "key"})
+        chain = CertificateChain(self.certificate, self.key) if self.certificate and self.key else None
+        return WebConfig(chain=chain, **given)
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LEADGLASS_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
     archive: ArchiveTable = ArchiveTable()
     dimse: DimseTable = DimseTable()
+    web: WebTable = WebTable()
 
 
 def load(path: Path | None) -> Settings:

@@ -6,10 +6,13 @@
     ├── NotAvailable            a resource is missing now and may come back                    exit 4
     │   └── OutOfResources      disk reserve reached, queue full: A700H                        exit 4
     ├── NotFound                nothing by that name that this principal may see               exit 1
+    ├── NotAuthenticated        nobody has proved who is asking                                exit 1
     ├── NotAuthorised           the principal may not do that                                  exit 1
+    │   └── ProofTooOld         it must prove who it is once more before it grants anything     exit 1
     ├── FormatError             bytes that are not what their standard says                    exit 1
     │   ├── DataSetError        a data set that PS3.5 does not allow, or beyond a bound
     │   └── ProtocolError       a PDU or message that PS3.7/PS3.8 do not allow, or beyond a bound
+    ├── DecodingFailed          pixels that do not become what was asked                       exit 1
     ├── IdentityConflict        other pixels under a known SOP Instance UID: C311H             exit 1
     └── VerificationFailed      a seal, a signature, a chain or a digest does not hold         exit 1
 
@@ -59,9 +62,18 @@ class NotFound(LeadglassError):
     http_status = 404
 
 
+class NotAuthenticated(LeadglassError):
+    dimse_status = 0x0124  # Refused: not authorised, PS3.7 C.5.25
+    http_status = 401
+
+
 class NotAuthorised(LeadglassError):
     dimse_status = 0x0124  # Refused: not authorised, PS3.7 C.5.25
     http_status = 403
+
+
+class ProofTooOld(NotAuthorised):
+    """The act creates a way to see images: whoever sits at the keyboard now must be who signed in."""
 
 
 class FormatError(LeadglassError):
@@ -82,6 +94,16 @@ class ProtocolError(FormatError):
 
     def __init__(self, message: str, reason: int = 0) -> None:
         super().__init__(message)
+        self.reason = reason
+
+
+class DecodingFailed(LeadglassError):
+    """`reason` names why, as leadglass.pixels.failure does. What is stored can still be had as it is: PS3.18 8.7.3."""
+
+    http_status = 406
+
+    def __init__(self, message: str, remedy: str = "", *, reason: str) -> None:
+        super().__init__(message, remedy)
         self.reason = reason
 
 

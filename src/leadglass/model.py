@@ -28,7 +28,10 @@ class Operation(StrEnum):
     RETRIEVE = "retrieve"
     IMPORT = "import"
     REVIEW = "review"
+    SHARE = "share"
     ADMINISTER = "administer"
+    AUDIT = "audit"
+    MONITOR = "monitor"
 
 
 class Level(StrEnum):
@@ -47,8 +50,13 @@ DEFAULT_SITE = "default"
 class Principal:
     """Somebody or something that has proved who it is. There is no anonymous one.
 
-    `kind` is `device`, `local` (an operating-system user at the command line) or `system` (the archive itself).
-    `credential` is what proved it: a key fingerprint for devices, the user id for local users.
+    `kind` is `device`, `user` (with exactly one role), `local` (an operating-system user at the command line) or
+    `system` (the archive itself). `credential` is what proved it: a key fingerprint for devices, the session or token
+    for users, the user id for local users.
+
+    `account` is the user's number, 0 for others. `proved` is when a user last proved who it is, in µs since 1970 UTC;
+    0 for a token, which proves possession only. `only` narrows its roles' rights to these operations, and `patients`
+    what it may see to these (Patient ID, Issuer); None narrows nothing.
     """
 
     kind: str
@@ -60,6 +68,10 @@ class Principal:
     issuer: str = ""
     may_revise: bool = False
     private_sop_classes: frozenset[str] = frozenset()
+    account: int = 0
+    proved: int = 0
+    only: frozenset[Operation] | None = None
+    patients: frozenset[tuple[str, str]] | None = None
 
     @property
     def label(self) -> str:
@@ -68,9 +80,14 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a principal may see, as a condition on studies: `None` means every site."""
+    """What a principal may see, as a condition on studies: those of its sites (`None` means every site), and those
+    shared with the account `shared_with` (0 means nobody) beyond the moment `at`, µs since 1970 UTC. Of these only the
+    `patients` (Patient ID, Issuer), unless that is `None`."""
 
     sites: frozenset[str] | None
+    shared_with: int = 0
+    at: int = 0
+    patients: frozenset[tuple[str, str]] | None = None
 
 
 class Outcome(StrEnum):

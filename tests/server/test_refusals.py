@@ -18,7 +18,7 @@ from tests.clients import ct, store
 from tests.served import Served
 from tests.server.conftest import Copied
 
-SERVE = ("serve", "--dimse-port", "0")
+SERVE = ("serve", "--dimse-port", "0", "--https-port", "0")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The open archive: its parts, put together once, and the order in which they open and close."""
 
 import os
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from leadglass.archive.journal import Journal
 from leadglass.archive.provision import issue, provision
 from leadglass.archive.refusals import RefusalRecorder
 from leadglass.archive.studykeys import Keyring, Salts, open_wrapped
+from leadglass.archive.tokens import Tokens
+from leadglass.archive.users import Clock, Users
 from leadglass.archive.writers import begin_chain, close_chain
 from leadglass.crypto.certificates import parse_certificate
 from leadglass.crypto.keys import KeyDirectory, KeyFile
@@ -31,6 +34,10 @@ from leadglass.pack.writer import StoredObject
 DEFAULT_MAX_ANSWERS = 10_000
 
 
+def now_us() -> int:
+    return time.time_ns() // 1000
+
+
 @dataclass(frozen=True, slots=True)
 class ArchiveConfig:
     """`reserve_bytes` of free disk below which stores are refused; `max_answers` of one query."""
@@ -39,6 +46,8 @@ class ArchiveConfig:
     max_answers: int = DEFAULT_MAX_ANSWERS
     pack_bytes: int = 1024**3
     limits: DataSetLimits = field(default_factory=DataSetLimits)
+    #: What sessions, tokens and lock-outs go by.
+    clock: Clock = now_us
 
 
 class Archive:
@@ -63,6 +72,8 @@ class Archive:
         self.ledger = AccessLedger(self.committer)
         self.refusals = RefusalRecorder(self.committer)
         self.registry = Registry(self.index, self.committer, parse_certificate(keys.read(KeyFile.CA_CERTIFICATE)).der)
+        self.users = Users(self.index, self.committer, config.clock)
+        self.tokens = Tokens(self.index, self.committer, self.users, config.clock)
         self.housekeeping = Housekeeping((self.ledger.close_idle, self.refusals.flush_past))
 
     def open(self, row: InstanceRow) -> ObjectReader:

@@ -1,11 +1,13 @@
 """Who may do what. One table; every verb asks it first, and every read is narrowed by `scope_of`."""
 
+import time
+
 from leadglass.errors import NotAuthorised
 from leadglass.model import Operation, Principal, Role, Scope
 
 RIGHTS: dict[Role, frozenset[Operation]] = {
     Role.MODALITY: frozenset({Operation.ECHO, Operation.STORE}),
-    Role.CLINICIAN: frozenset({Operation.ECHO, Operation.QUERY, Operation.RETRIEVE}),
+    Role.CLINICIAN: frozenset({Operation.ECHO, Operation.QUERY, Operation.RETRIEVE, Operation.SHARE}),
     Role.STEWARD: frozenset(
         {
             Operation.ECHO,
@@ -14,10 +16,11 @@ RIGHTS: dict[Role, frozenset[Operation]] = {
             Operation.RETRIEVE,
             Operation.IMPORT,
             Operation.REVIEW,
+            Operation.SHARE,
         }
     ),
-    Role.ADMINISTRATOR: frozenset({Operation.ADMINISTER}),
-    Role.AUDITOR: frozenset(),
+    Role.ADMINISTRATOR: frozenset({Operation.ADMINISTER, Operation.MONITOR}),
+    Role.AUDITOR: frozenset({Operation.AUDIT, Operation.MONITOR}),
 }
 
 #: A user of the operating system at the command line may administer, import and review, and sees no pixels.
@@ -27,6 +30,8 @@ LOCAL_RIGHTS = frozenset({Operation.ADMINISTER, Operation.IMPORT, Operation.REVI
 def may(principal: Principal, operation: Operation) -> bool:
     if principal.kind == "local":
         return operation in LOCAL_RIGHTS
+    if principal.only is not None and operation not in principal.only:
+        return False
     return any(operation in RIGHTS[role] for role in principal.roles)
 
 
@@ -34,10 +39,16 @@ def authorise(principal: Principal, operation: Operation) -> None:
     """Raises NotAuthorised."""
     if not may(principal, operation):
         raise NotAuthorised(
-            f"{principal.label} may not {operation.value}.", "Its roles decide; see `leadglass device list`."
+            f"{principal.label} may not {operation.value}.",
+            "Its roles decide; see `leadglass device list` and `leadglass user list`.",
         )
 
 
 def scope_of(principal: Principal) -> Scope:
-    """The studies a principal may see: those of its own site."""
-    return Scope(frozenset({principal.site}))
+    """The studies a principal may see: those of its own site and those that are shared with it."""
+    return Scope(
+        frozenset({principal.site}),
+        shared_with=principal.account,
+        at=time.time_ns() // 1000 if principal.account else 0,
+        patients=principal.patients,
+    )

@@ -92,7 +92,7 @@ def _leadglass(folder: Path, *words: str) -> None:
 
 @contextmanager
 def _served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    command = [sys.executable, "-m", "leadglass.cli", "serve", "--dimse-port", "0"]
+    command = [sys.executable, "-m", "leadglass.cli", "serve", "--dimse-port", "0", "--https-port", "0"]
     places = ["--data", str(folder / "data"), "--keys", str(folder / "keys")]
     with subprocess.Popen([*command, *places], stdout=subprocess.PIPE, text=True) as server:
         try:

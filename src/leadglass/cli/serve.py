@@ -14,7 +14,7 @@ def serve(
     dimse_port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Port of DICOM over TLS; 0 takes a free one.")
     ] = 2762,
-    https_port: Annotated[int, typer.Option(help="Port of the web door.")] = 8443,  # noqa: ARG001 - the contract's
+    https_port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of HTTPS; 0 takes a free one.")] = 8443,
     config: Config = None,
     log_json: Annotated[bool, typer.Option("--log-json", help="Log in JSON lines.")] = False,
 ) -> None:
@@ -22,4 +22,4 @@ def serve(
     from leadglass.cli.serving import configure_logging, run
 
     configure_logging(log_json)
-    run(data, keys, config, host, dimse_port)
+    run(data, keys, config, host, dimse_port, https_port)

@@ -15,6 +15,7 @@ from leadglass.config import load
 from leadglass.crypto.keys import KeyDirectory, same_device
 from leadglass.server.control import ControlDoor
 from leadglass.server.dimse.listener import Listener
+from leadglass.server.web.door import WebDoor
 
 log = structlog.get_logger("serve")
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
@@ -41,7 +42,7 @@ def configure_logging(as_json: bool) -> None:
     )
 
 
-def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int) -> None:
+def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int, https_port: int) -> None:
     """Returns when a signal has ended it. Raises RefusedForSafety, NotAvailable and UsageError with a remedy."""
     # Before any thread starts, so that all inherit it and the signal waits for us.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -58,18 +59,24 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int)
         # Each stored object makes some hundred short-lived tuples and no cycles.
         gc.set_threshold(20_000)
         listener = Listener(archive, settings.dimse.config(), chains, host, dimse_port)
+        web = WebDoor(archive, settings.web.config(), chains, host, https_port)
         control = ControlDoor(archive, settings.dimse.drain_seconds)
         archive.housekeeping.start()
         listener.start()
+        web.start()
         control.start()
-        address, port = listener.address
-        shown = f"[{address}]" if ":" in address else address
-        typer.echo(f"ready dimse-tls={shown}:{port} https=-")
+        typer.echo(f"ready dimse-tls={_shown(listener.address)} https={_shown(web.address)}")
         sys.stdout.flush()
         received = signal.sigwait(_SIGNALS)
         log.info("stopping", signal=signal.Signals(received).name)
         control.close()
+        web.close()
         listener.close()
     finally:
         # A thread that outlasted its drain time may still write to a pack: only our end releases the lock.
         archive.settle()
+
+
+def _shown(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -54,6 +54,20 @@ def server_context(chains: Sequence[CertificateChain], client_anchors: Iterable[
     return context
 
 
+def web_context(chains: Sequence[CertificateChain]) -> ssl.SSLContext:
+    """A context for browsers and programs that show no certificate: whoever connects is a stranger until it signs in.
+
+    RefusedForSafety if a chain cannot be used.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    for chain in chains:
+        _load_chain(context, chain)
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def client_context(ca: Path, chain: CertificateChain) -> ssl.SSLContext:
     """A context of a device: it checks the server's name against `ca` (PEM) and shows its own certificate."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT)

@@ -7,17 +7,24 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from leadglass.index import answers, chain, find, locate, lookup, registry, review
+from leadglass.index import accounts, answers, chain, find, locate, lookup, registry, review
 from leadglass.index.connection import create_file, engine
 from leadglass.index.migration import upgrade
 from leadglass.index.rows import (
+    AccountRow,
     Counts,
     DeviceRow,
+    EnrolmentRow,
     EventRow,
     InstanceRow,
     ListedReview,
+    LockoutRow,
+    PasskeyRow,
     ReviewRow,
+    SessionRow,
+    ShareRow,
     StudyRow,
+    TokenRow,
     WriterRow,
 )
 from leadglass.index.terms import Terms
@@ -183,6 +190,33 @@ class Index:
     def devices(self) -> tuple[DeviceRow, ...]:
         """All devices by name, with titles and keys."""
         return self._read(registry.devices)
+
+    # Users
+
+    def accounts(self) -> tuple[AccountRow, ...]:
+        """All users by name."""
+        return self._read(accounts.accounts)
+
+    def passkeys(self, account_id: int) -> tuple[PasskeyRow, ...]:
+        return self._read(lambda cursor: accounts.passkeys(cursor, account_id))
+
+    def passkey(self, credential: bytes) -> PasskeyRow | None:
+        return self._read(lambda cursor: accounts.passkey(cursor, credential))
+
+    def sessions(self) -> tuple[SessionRow, ...]:
+        return self._read(accounts.sessions)
+
+    def tokens(self) -> tuple[TokenRow, ...]:
+        return self._read(accounts.tokens)
+
+    def enrolment(self, digest: bytes) -> EnrolmentRow | None:
+        return self._read(lambda cursor: accounts.enrolment(cursor, digest))
+
+    def lockouts(self) -> tuple[LockoutRow, ...]:
+        return self._read(accounts.lockouts)
+
+    def shares(self, study_id: int) -> tuple[ShareRow, ...]:
+        return self._read(lambda cursor: accounts.shares(cursor, study_id))
 
     def reviews(self, scope: Scope, state: str = "open") -> Iterator[ListedReview]:
         """`state` is open, accepted or rejected; oldest first."""

@@ -220,6 +220,98 @@ device_key = _table(
 )
 Index("device_key_active", device_key.c.fingerprint, unique=True, sqlite_where=text("retired_at IS NULL"))
 
+account = _table(
+    "account",
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("person", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    #: What authenticators know the user by (WebAuthn 14.6.1): random, so that it tells nothing.
+    Column("handle", LargeBinary, nullable=False),
+    Column("password", Text),
+    Column("totp", LargeBinary),
+    Column("totp_step", Wide),
+    Column("subject", Text),
+    Column("disabled", Integer, nullable=False),
+    Column("created", Wide, nullable=False),
+)
+Index("account_handle", account.c.handle, unique=True)
+Index("account_subject", account.c.subject, unique=True, sqlite_where=text("subject IS NOT NULL"))
+
+passkey = _table(
+    "passkey",
+    Column("id", Integer, primary_key=True),
+    Column("account_id", Integer, ForeignKey("account.id"), nullable=False),
+    Column("credential", LargeBinary, nullable=False, unique=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", Wide, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created", Wide, nullable=False),
+)
+Index("passkey_account", passkey.c.account_id)
+
+session = _table(
+    "session",
+    Column("id", Integer, primary_key=True),
+    Column("account_id", Integer, ForeignKey("account.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("created", Wide, nullable=False),
+    Column("seen", Wide, nullable=False),
+    Column("proved", Wide, nullable=False),
+)
+
+token = _table(
+    "token",
+    Column("id", Integer, primary_key=True),
+    Column("account_id", Integer, ForeignKey("account.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("operations", Text),
+    Column("patients", Text),
+    Column("created", Wide, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires", Wide, nullable=False),
+    Column("revoked", Wide),
+)
+
+enrolment = _table(
+    "enrolment",
+    Column("id", Integer, primary_key=True),
+    Column("account_id", Integer, ForeignKey("account.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("created", Wide, nullable=False),
+    #: NULL until the first `serve`, for the link that `init` prints.
+    Column("expires", Wide),
+    Column("used", Wide),
+)
+
+lockout = _table(
+    "lockout",
+    Column("subject", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last", Wide, nullable=False),
+    Column("until", Wide, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+share = _table(
+    "share",
+    Column("id", Integer, primary_key=True),
+    Column("account_id", Integer, ForeignKey("account.id"), nullable=False),
+    Column("study_id", Wide, ForeignKey("study.id"), nullable=False),
+    Column("sharer", Integer, ForeignKey("account.id"), nullable=False),
+    Column("created", Wide, nullable=False),
+    Column("until", Wide, nullable=False),
+    Column("revoked", Wide),
+)
+Index("share_account", share.c.account_id)
+Index("share_study", share.c.study_id)
+
 #: FTS5 with trigrams, for infix wildcards: a virtual table, made by the migration and unknown to `metadata`.
 study_text = table(
     "study_text",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from leadglass.index.accounts import AccountWriter
 from leadglass.index.catalogue import CatalogueWriter
 from leadglass.index.chain import ChainWriter
 from leadglass.index.registry import RegistryWriter
@@ -9,7 +10,7 @@ from leadglass.index.review import ReviewWriter
 from leadglass.index.terms import Terms
 
 
-class Transaction(CatalogueWriter, ChainWriter, RegistryWriter, ReviewWriter):
+class Transaction(CatalogueWriter, ChainWriter, RegistryWriter, ReviewWriter, AccountWriter):
     """Used by one thread, between entering and leaving `Index.begin()`."""
 
     def __init__(self, cursor: Any, terms: Terms) -> None:

@@ -14,6 +14,8 @@ from leadglass.archive.devices import Credential, Enrolment, described
 from leadglass.archive.diagnosis import device_events, diagnose
 from leadglass.archive.fsck import fsck
 from leadglass.archive.importing import import_file
+from leadglass.archive.tokens import TokenRequest, token_described
+from leadglass.archive.users import NewUser, user_described
 from leadglass.crypto.certificates import parse_certificate
 from leadglass.model import Operation, Principal
 
@@ -71,6 +73,42 @@ def _device_test(call: Call) -> dict[str, Any]:
     return dataclasses.asdict(diagnose(call.archive, call.principal, call.params["name"]))
 
 
+def _user_add(call: Call) -> None:
+    params = call.params
+    user = NewUser(params["name"], tuple(params["roles"]), params["site"], params["person"])
+    call.archive.users.add(call.principal, user)
+
+
+def _user_list(call: Call) -> list[dict[str, Any]]:
+    authorise(call.principal, Operation.ADMINISTER)
+    return [user_described(account) for account in call.archive.users.book.by_name.values()]
+
+
+def _user_disable(call: Call) -> None:
+    call.archive.users.disable(call.principal, call.params["name"])
+
+
+def _token_create(call: Call) -> str:
+    params = call.params
+    request = TokenRequest(
+        user=params["user"],
+        life_us=params["life_us"],
+        role=params["role"],
+        operations=tuple(params["operations"]) or None,
+        patients=tuple((patient, issuer) for patient, issuer in params["patients"]) or None,
+    )
+    return call.archive.tokens.create(call.principal, request)
+
+
+def _token_list(call: Call) -> list[dict[str, Any]]:
+    book = call.archive.users.book
+    return [token_described(row, book.by_id[row.account_id]) for row in call.archive.tokens.listed(call.principal)]
+
+
+def _token_revoke(call: Call) -> None:
+    call.archive.tokens.revoke(call.principal, call.params["name"])
+
+
 def _import(call: Call) -> list[dict[str, Any]]:
     results = []
     for descriptor in call.files:
@@ -110,6 +148,12 @@ VERBS: dict[str, Callable[[Call], Any]] = {
     "device-show": _device_show,
     "device-log": _device_log,
     "device-test": _device_test,
+    "user-add": _user_add,
+    "user-list": _user_list,
+    "user-disable": _user_disable,
+    "token-create": _token_create,
+    "token-list": _token_list,
+    "token-revoke": _token_revoke,
     "import": _import,
     "fsck": _fsck,
     "review-list": _review_list,

@@ -1,0 +1,43 @@
+"""The web application: the routes of every part, behind what holds for all of them."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from leadglass.archive.archive import Archive
+from leadglass.server.web import health
+from leadglass.server.web.assets import Assets
+from leadglass.server.web.authentication import Authentication
+from leadglass.server.web.console.routes import routes as console_routes
+from leadglass.server.web.dicomweb.routes import routes as dicomweb_routes
+from leadglass.server.web.headers import SecurityHeaders
+from leadglass.server.web.pages import Pages
+from leadglass.server.web.problems import Problems, on_http_exception
+from leadglass.server.web.signin.routes import PUBLIC as SIGN_IN
+from leadglass.server.web.signin.routes import routes as signin_routes
+
+#: Served to anybody. Whatever is not named here needs a principal.
+PUBLIC = (*SIGN_IN, *health.PUBLIC, "/static/")
+
+
+def build(archive: Archive) -> Starlette:
+    assets = Assets()
+    pages = Pages(assets)
+    app = Starlette(
+        routes=[
+            *health.routes(archive),
+            *assets.routes(),
+            *signin_routes(archive, pages),
+            *dicomweb_routes(archive),
+            *console_routes(archive, pages),
+        ],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(Problems),
+            Middleware(Authentication, archive=archive, public=PUBLIC),
+        ],
+        exception_handlers={HTTPException: on_http_exception},
+    )
+    # A redirect would tell a stranger's address apart from ours by its Host header only.
+    app.router.redirect_slashes = False
+    return app

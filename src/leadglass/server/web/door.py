@@ -1,0 +1,91 @@
+"""The web door: one HTTPS listener in a thread of its own, uvicorn inside it."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Sequence
+
+import uvicorn
+import uvloop
+
+from leadglass.archive.archive import Archive
+from leadglass.crypto.tls import CertificateChain
+from leadglass.errors import RefusedForSafety
+from leadglass.server.web.application import build
+from leadglass.server.web.certificates import CertificateFiles
+from leadglass.server.web.configuration import WebConfig
+
+BACKLOG = 512
+
+
+class WebDoor:
+    """`start` returns once it accepts; `close` lets answers under way finish within the drain time."""
+
+    def __init__(
+        self, archive: Archive, config: WebConfig, chains: Sequence[CertificateChain], host: str, port: int
+    ) -> None:
+        """Raises RefusedForSafety when the certificate or the address cannot be had."""
+        files = CertificateFiles((config.chain,) if config.chain else chains)
+        self._socket = _listen(host, port)
+        self._server = _Server(build(archive), config, files)
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        name = self._socket.getsockname()
+        return name[0], name[1]
+
+    def start(self) -> None:
+        self._thread.start()
+        self._server.accepting.wait()
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._server.serve(sockets=[self._socket]))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server; `accepting` is set once it listens."""
+
+    def __init__(self, app: object, config: WebConfig, files: CertificateFiles) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,  # type: ignore[arg-type]
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                # Query strings hold names of patients; uvicorn's own words about errors may quote what a peer sent.
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=config.connections,
+                backlog=BACKLOG,
+                timeout_keep_alive=int(config.idle_seconds),
+                timeout_graceful_shutdown=int(config.drain_seconds),
+                ssl_context_factory=lambda *_: files.context,
+            )
+        )
+        self.accepting = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.accepting.set()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Raises RefusedForSafety when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise RefusedForSafety(
+            f"Cannot listen on {host}:{port}: {error.strerror or 'not an address'}.",
+            "Choose another --https-port or --host, or stop what uses it.",
+        ) from None
