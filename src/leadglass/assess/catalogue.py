@@ -18,10 +18,13 @@ _MOST_EXCHANGES = 6
 
 
 def findings_of(hosts: Iterable[HostResult], remedies: Remedies | None = None) -> tuple[Finding, ...]:
-    """Everything that is wrong, the worst first; findings of equal weight by address."""
+    """Everything that is wrong, the worst first; findings of equal weight in the table's order, then by address."""
     table = remedies or Remedies.load()
     found = [each for host in hosts for service in host.services for each in _of_service(service, table)]
-    return tuple(sorted(found, key=lambda each: (-each.severity.score, each.endpoint, each.kind, each.locator)))
+    order = [rule.kind for rule in RULES]
+    return tuple(
+        sorted(found, key=lambda each: (-each.severity.score, order.index(each.kind), each.endpoint, each.locator))
+    )
 
 
 def _of_service(service: ServiceResult, remedies: Remedies) -> Iterator[Finding]:
