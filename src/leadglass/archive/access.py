@@ -7,7 +7,7 @@ how often a frame was fetched).
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from leadglass.archive.committer import Committer, Writing
 from leadglass.model import AccessEvent, Outcome, Principal
@@ -50,6 +50,8 @@ class _Tally:
     running: int = 0
     instances: int = 0
     octets: int = 0
+    #: Instances of which parts have left, each of them counted once.
+    in_parts: set[int] = field(default_factory=set)
 
 
 class AccessLedger:
@@ -87,6 +89,15 @@ class AccessLedger:
         with self._lock:
             tally = self._open[access]
             tally.instances += 1
+            tally.octets += octets
+
+    def count_part(self, access: Access, instance_id: int, octets: int) -> None:
+        """A frame or another part of an instance is about to leave: the instance counts once, its octets each time."""
+        with self._lock:
+            tally = self._open[access]
+            if instance_id not in tally.in_parts:
+                tally.in_parts.add(instance_id)
+                tally.instances += 1
             tally.octets += octets
 
     def end(self, accesses: Collection[Access]) -> None:

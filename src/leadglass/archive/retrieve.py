@@ -1,6 +1,6 @@
 """The retrieve verb (PS3.4 C.4.3): find what was asked for, record it, then hand out verified bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -11,10 +11,11 @@ from leadglass.archive.header import stored_elements
 from leadglass.archive.query import UNIQUE_KEYS, IdentifierError, QueryRequest, described, level_of
 from leadglass.archive.refusals import record_refusal
 from leadglass.dicom import tags
+from leadglass.dicom.container import Element
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import LeadglassError, VerificationFailed
 from leadglass.index.rows import InstanceRow
-from leadglass.model import AccessEvent, Attributes, Operation, Outcome, Principal
+from leadglass.model import AccessEvent, Attributes, DataSetLimits, Operation, Outcome, Principal
 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
@@ -45,19 +46,18 @@ class Retrieval:
         Raises VerificationFailed, at once or while they are read, when a seal does not hold or the sealed object is not
         the instance on record; that is an event of its own.
         """
-        with self._watched(instance):
-            chunks = self._verified(instance).chunks()
+        with self.watched(instance):
+            chunks = opened(self.archive, instance)[0].chunks()
             first = next(chunks, bytearray())
         return self._counted(instance, first, chunks)
 
-    def _counted(self, instance: InstanceRow, first: bytearray, rest: Iterator[bytearray]) -> Iterator[bytearray]:
-        self.archive.ledger.count(self.accesses[instance.study_id], instance.plain_length)
-        yield first
-        with self._watched(instance):
-            yield from rest
+    def count_part(self, instance: InstanceRow, octets: int) -> None:
+        """So many bytes of an instance are about to leave."""
+        self.archive.ledger.count_part(self.accesses[instance.study_id], instance.id, octets)
 
     @contextmanager
-    def _watched(self, instance: InstanceRow) -> Iterator[None]:
+    def watched(self, instance: InstanceRow) -> Iterator[None]:
+        """Around whatever reads an instance: a seal that does not hold is an event of its own."""
         try:
             yield
         except VerificationFailed as error:
@@ -66,15 +66,30 @@ class Retrieval:
             self.archive.committer.record(event, instance.study_id)
             raise
 
-    def _verified(self, instance: InstanceRow) -> "ObjectReader":
-        reader = self.archive.open(instance)
-        syntax = TRANSFER_SYNTAXES[instance.transfer_syntax]
-        found = stored_elements(reader, syntax, self.archive.limits, _WANTED).get(tags.SOP_INSTANCE_UID)
-        if found is None or found.value.rstrip(b"\0 ").decode("ascii", "replace") != instance.uid:
-            raise VerificationFailed(
-                "A sealed object is not the instance that the index says.", "Run `leadglass fsck --deep`."
-            )
-        return reader
+    def _counted(self, instance: InstanceRow, first: bytearray, rest: Iterator[bytearray]) -> Iterator[bytearray]:
+        self.archive.ledger.count(self.accesses[instance.study_id], instance.plain_length)
+        yield first
+        with self.watched(instance):
+            yield from rest
+
+
+def opened(
+    archive: "Archive",
+    instance: InstanceRow,
+    wanted: frozenset[int] = frozenset(),
+    limits: DataSetLimits | None = None,
+) -> tuple["ObjectReader", Mapping[int, Element]]:
+    """A reader of an instance, and those of the wanted elements that it has and that `limits` allow to be held. Raises
+    VerificationFailed when a seal does not hold or the sealed object is not the instance on record."""
+    reader = archive.open(instance)
+    syntax = TRANSFER_SYNTAXES[instance.transfer_syntax]
+    elements = stored_elements(reader, syntax, limits or archive.limits, wanted | _WANTED)
+    found = elements.get(tags.SOP_INSTANCE_UID)
+    if found is None or found.value.rstrip(b"\0 ").decode("ascii", "replace") != instance.uid:
+        raise VerificationFailed(
+            "A sealed object is not the instance that the index says.", "Run `leadglass fsck --deep`."
+        )
+    return reader, elements
 
 
 def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) -> Retrieval:
