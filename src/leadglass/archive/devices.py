@@ -17,8 +17,9 @@ from leadglass.index.index import Index
 from leadglass.index.rows import DeviceRow, NewDevice, NewDeviceKey
 from leadglass.model import AccessEvent, Operation, Outcome, Principal, Role
 
-#: What enrolment says about a device, for those who must not reach into the index.
+#: What enrolment says about a device, and what is known of it, for those who must not reach into the index.
 Enrolment = NewDevice
+Device = DeviceRow
 DEVICE_ROLES = (Role.MODALITY, Role.CLINICIAN, Role.STEWARD)
 OVERLAP_DAYS = 30
 _DAY_US = 86_400 * 1_000_000

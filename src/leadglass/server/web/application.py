@@ -15,6 +15,7 @@ from leadglass.server.web.pages import Pages
 from leadglass.server.web.problems import Problems, on_http_exception
 from leadglass.server.web.signin.routes import PUBLIC as SIGN_IN
 from leadglass.server.web.signin.routes import routes as signin_routes
+from leadglass.server.web.viewer import Bundle, Viewer
 
 #: Served to anybody. Whatever is not named here needs a principal.
 PUBLIC = (*SIGN_IN, *health.PUBLIC, "/static/")
@@ -29,6 +30,7 @@ def build(archive: Archive) -> Starlette:
             *assets.routes(),
             *signin_routes(archive, pages),
             *dicomweb_routes(archive),
+            *Viewer(Bundle.load(), pages).routes(),
             *console_routes(archive, pages),
         ],
         middleware=[

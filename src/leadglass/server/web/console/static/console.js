@@ -1,4 +1,4 @@
-// The console's own behaviour. Everything works without it except the upload's progress.
+// The console's own behaviour. Every page but the upload works without it.
 "use strict";
 
 // A menu closes when one clicks elsewhere or presses Escape, as menus do.
@@ -10,3 +10,45 @@ for (const event of ["click", "keydown"]) {
     }
   });
 }
+
+// Small pictures that cannot be made (a report, no sandbox for decoding) leave the modality's letters in their place.
+document.addEventListener("error", (failed) => failed.target.closest?.(".picture") && failed.target.remove(), true);
+
+// `/` goes to the search, arrows go through the list.
+document.addEventListener("keydown", (pressed) => {
+  const typing = pressed.target.matches("input, select, textarea");
+  const text = document.getElementById("text");
+  if (pressed.key === "/" && text && !typing) {
+    pressed.preventDefault();
+    text.select();
+  }
+  if (pressed.key !== "ArrowDown" && pressed.key !== "ArrowUp") return;
+  if (typing && pressed.target !== text) return;
+  const links = [...document.querySelectorAll(".studies .over")];
+  const at = links.indexOf(document.activeElement);
+  const next = pressed.key === "ArrowDown" ? links[at + 1] : (links[at - 1] ?? text);
+  if (next && (at >= 0 || pressed.target === text)) {
+    pressed.preventDefault();
+    next.focus();
+  }
+});
+
+// A search is kept for the way back from a study, in this tab only and until sign-out: no address names a patient.
+const remembered = document.querySelector("form[data-remember]");
+if (remembered) {
+  const key = `search ${remembered.id}`;
+  const keep = () => sessionStorage.setItem(key, JSON.stringify([...new FormData(remembered)]));
+  remembered.addEventListener("input", keep);
+  remembered.addEventListener("change", keep);
+  const fields = JSON.parse(sessionStorage.getItem(key) ?? "[]").filter(([, value]) => value);
+  if (fields.length && performance.getEntriesByType("navigation")[0]?.type !== "reload") {
+    for (const [name, value] of fields) remembered.elements[name].value = value;
+    addEventListener("load", () => remembered.requestSubmit());
+  }
+}
+document.querySelector('form[action="/sign-out"]')?.addEventListener("submit", () => sessionStorage.clear());
+
+// The session is over: what htmx asked for cannot be put into this page.
+document.addEventListener("htmx:before:swap", (swap) => {
+  if (swap.detail.ctx?.response?.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+});
