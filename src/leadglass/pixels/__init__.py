@@ -1,1 +1,1 @@
-"""Decoding, rendering and transcoding of pixels: only inside a sandboxed worker pool."""
+"""Decode, transcode and render pixels, only ever inside sandboxed worker processes (docs/adr/0005-sandbox.md)."""

@@ -1,0 +1,39 @@
+"""What a worker is asked to do with one frame."""
+
+from dataclasses import dataclass
+
+from leadglass.pixels.description import PixelDescription
+from leadglass.pixels.rendering import Rendering
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """To native samples: little endian, colour by pixel (Planar Configuration 0), pixels of 1 bit packed."""
+
+    description: PixelDescription
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Decode, and throw the pixels away."""
+
+    description: PixelDescription
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """To an image in a format of the web."""
+
+    description: PixelDescription
+    rendering: Rendering
+
+
+@dataclass(frozen=True, slots=True)
+class Transcode:
+    """To a frame of another transfer syntax, without further loss."""
+
+    description: PixelDescription
+    transfer_syntax: str
+
+
+Job = Decode | Check | Render | Transcode
