@@ -1,11 +1,18 @@
 """Which path of DICOMweb is answered by what (PS3.18 10.1.1), below `/dicom-web`."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from starlette.routing import BaseRoute
 
 from leadglass.archive.archive import Archive
+from leadglass.server.web.dicomweb.dispatch import Dispatch
+from leadglass.server.web.dicomweb.wado import Wado
 
 ROOT = "/dicom-web"
+#: Pieces of answers that are made at the same time.
+SENDERS = 16
 
 
-def routes(_: Archive) -> list[BaseRoute]:
-    return []
+def routes(archive: Archive) -> list[BaseRoute]:
+    dispatch = Dispatch(archive, ThreadPoolExecutor(SENDERS, "dicomweb-send"))
+    return [*Wado(dispatch, lambda _source, _target: False).routes(ROOT)]

@@ -1,0 +1,106 @@
+"""WADO-RS: studies, series, instances and frames, PS3.18 10.4.
+
+Bytes go out as they are stored wherever the request allows it. What is not there and what the caller may not see have
+one answer.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from leadglass.archive.frames import Frames
+from leadglass.archive.retrieve import Retrieval
+from leadglass.dicom.explicit import explicit_little_endian
+from leadglass.dicom.part10 import encode_file_meta
+from leadglass.dicom.uids import TRANSFER_SYNTAXES
+from leadglass.errors import UsageError
+from leadglass.index.rows import InstanceRow
+from leadglass.server.web.dicomweb.accept import Codecs, Selected, Work, select_frames, select_instance
+from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, accepted, multipart, single
+from leadglass.server.web.dicomweb.sending import Buffer
+
+#: Frames that one request may name (PS3.18 10.4.1.2).
+MOST_FRAMES = 10_000
+_LONGEST_LIST = 64 * 1024
+_NUMBER = re.compile("[0-9]{1,9}")
+
+
+class Wado:
+    def __init__(self, dispatch: Dispatch, codecs: Codecs) -> None:
+        self._dispatch = dispatch
+        self._codecs = codecs
+        self._frames = Frames(dispatch.archive)
+
+    def routes(self, root: str) -> list[BaseRoute]:
+        study = f"{root}/studies/{{study}}"
+        series = f"{study}/series/{{series}}"
+        instance = f"{series}/instances/{{instance}}"
+        return [
+            Route(study, self.instances, methods=["GET"]),
+            Route(series, self.instances, methods=["GET"]),
+            Route(instance, self.instances, methods=["GET"]),
+            Route(f"{instance}/frames/{{frames}}", self.frames, methods=["GET"]),
+        ]
+
+    def instances(self, request: Request) -> ASGIApp:
+        """A study, series or instance as Part 10 files."""
+        ranges = accepted(request)
+        alone = "instance" in request.path_params
+
+        def make(retrieval: Retrieval) -> Answer:
+            chosen = [
+                (row, select_instance(ranges, row.transfer_syntax, self._codecs, alone=alone))
+                for row in retrieval.instances
+            ]
+            parts = [self._instance(retrieval, row, selected) for row, selected in chosen]
+            return multipart(parts) if chosen[0][1].multipart else single(parts[0])
+
+        return self._dispatch.answer(request, request.path_params, make)
+
+    def frames(self, request: Request) -> ASGIApp:
+        """The frames of an instance that a list names."""
+        numbers = frame_numbers(request.path_params["frames"])
+        ranges = accepted(request)
+
+        def make(retrieval: Retrieval) -> Answer:
+            frames = self._frames.of(retrieval, retrieval.instances[0])
+            for number in numbers:
+                frames.require(number)
+            stored = frames.stored
+            selected = select_frames(ranges, stored.transfer_syntax, self._codecs, alone=len(numbers) == 1)
+            media_type = f"{selected.media_type}; transfer-syntax={selected.transfer_syntax}"
+            parts = [Part(media_type, partial(frames.open, number), stored.length(number)) for number in numbers]
+            return multipart(parts) if selected.multipart else single(parts[0])
+
+        return self._dispatch.answer(request, request.path_params, make)
+
+    def _instance(self, retrieval: Retrieval, row: InstanceRow, selected: Selected) -> Part:
+        meta = encode_file_meta(row.sop_class, row.uid, selected.transfer_syntax)
+
+        def opened() -> Iterator[Buffer]:
+            yield meta
+            stored = retrieval.open(row)
+            if selected.work is Work.NONE:
+                yield from stored
+            else:
+                syntax = TRANSFER_SYNTAXES[row.transfer_syntax]
+                yield from explicit_little_endian(stored, syntax, self._dispatch.archive.limits)
+
+        length = len(meta) + row.plain_length if selected.work is Work.NONE else None
+        return Part(f"application/dicom; transfer-syntax={selected.transfer_syntax}", opened, length)
+
+
+def frame_numbers(text: str) -> tuple[int, ...]:
+    """The numbers of a frame list (PS3.18 10.4.1.1). Raises UsageError."""
+    if len(text) > _LONGEST_LIST:
+        raise UsageError("The list of frames is longer than the limit.")
+    numbers = text.split(",")
+    if len(numbers) > MOST_FRAMES or not all(
+        each.isascii() and each.isdecimal() and len(each) < 10 for each in numbers
+    ):
+        raise UsageError("Frames are a list of numbers, separated by commas.", "Frames are counted from 1.")
+    return tuple(int(each) for each in numbers)
