@@ -4,19 +4,16 @@ import struct
 import zlib
 from collections.abc import Mapping
 from struct import Struct
-from typing import Final
 
 from leadglass.dicom.charset import decode_text, defined_terms, encode_text, parse_charsets
 from leadglass.dicom.container import Bulk, Element, Handling
 from leadglass.dicom.dictionary import keyword_of, vr_of
-from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, TEXT_VRS, UNDEFINED, Codec
+from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, NUMBER_CODES, TEXT_VRS, UNDEFINED, Codec
 from leadglass.dicom.tags import SPECIFIC_CHARACTER_SET
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.dicom.walker import ElementWalker
 from leadglass.errors import DataSetError
 from leadglass.model import Attributes, DataSetLimits
-
-_NUMBERS: Final = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
 
 _Tree = dict[int, "Element | list[_Tree]"]
 
@@ -48,8 +45,8 @@ def _text_of(element: Element, little_endian: bool, charsets: tuple[str, ...]) -
     if vr == "AT":
         values = Struct(f"{order}{len(element.value) // 4 * 2}H").unpack_from(element.value)
         return "\\".join(f"{group:04X}{number:04X}" for group, number in zip(values[::2], values[1::2], strict=True))
-    if vr in _NUMBERS:
-        one = Struct(order + _NUMBERS[vr])
+    if vr in NUMBER_CODES:
+        one = Struct(order + NUMBER_CODES[vr])
         whole = len(element.value) // one.size * one.size
         return "\\".join(
             f"{value:.9g}" if vr == "FL" else str(value) for (value,) in one.iter_unpack(element.value[:whole])
@@ -190,9 +187,9 @@ def _encode_value(tag: int, vr: str, text: str, codec: Codec, charsets: tuple[st
         if vr == "AT":
             halves = ((int(each, 16) >> 16, int(each, 16) & 0xFFFF) for each in text.split("\\"))
             return b"".join(Struct(order + "HH").pack(*each) for each in halves)
-        if vr in _NUMBERS:
+        if vr in NUMBER_CODES:
             number = float if vr in ("FL", "FD") else int
-            return b"".join(Struct(order + _NUMBERS[vr]).pack(number(each)) for each in text.split("\\"))
+            return b"".join(Struct(order + NUMBER_CODES[vr]).pack(number(each)) for each in text.split("\\"))
     except (ValueError, struct.error, OverflowError):
         raise DataSetError(f"The value of {keyword_of(tag)} is not of its VR {vr}.") from None
     raise DataSetError(f"{keyword_of(tag)} has a VR without a text form.")
