@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
-from leadglass.archive.journal import ChainHead, Journal
+from leadglass.archive.journal import DISCLOSING, ChainHead, Journal
 from leadglass.archive.studykeys import Salts
 from leadglass.errors import LeadglassError, NotAvailable, OutOfResources
 from leadglass.index.index import Index
@@ -43,6 +43,7 @@ class Writing:
             chained.content,
             chained.leaf,
             chained.mac,
+            disclosing=study_id is not None and chained.action in DISCLOSING,
         )
 
 

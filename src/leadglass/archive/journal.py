@@ -16,6 +16,8 @@ from leadglass.model import AccessEvent
 
 LEAF_VERSION = b"\x01"
 NONCE_BYTES = 16
+#: Actions by which somebody sees something of a study, lets somebody see it, or was kept from it.
+DISCLOSING = frozenset({"retrieve", "retrieve-end", "export", "share", "share-end", "verification-failed"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Table, Text, and_, cast, func, select, true
+from sqlalchemy import ColumnElement, FromClause, Select, Table, Text, and_, cast, false, func, or_, select, true
 from sqlalchemy import literal_column as sql
 
 from leadglass.dicom import tags
@@ -19,7 +19,7 @@ from leadglass.index.attributes import (
     Field,
 )
 from leadglass.index.matching import Condition
-from leadglass.index.schema import instance, patient, request_attributes, series, study, term
+from leadglass.index.schema import account, instance, patient, request_attributes, series, share, study, term
 from leadglass.model import Attributes, Level, Scope
 
 AVAILABLE_TRANSFER_SYNTAX_UID: Final = tag_of("AvailableTransferSyntaxUID")
@@ -93,9 +93,38 @@ def column_for(tag: int, scope: Scope) -> ColumnElement[Any]:
 
 
 def scope_condition(scope: Scope, table: FromClause) -> Condition:
-    if scope.sites is None:
-        return true()
-    return table.c.site.in_(sorted(scope.sites))
+    """The one condition that decides what a principal sees, on each statement that reads studies."""
+    own = true() if scope.sites is None else table.c.site.in_(sorted(scope.sites))
+    allowed = or_(own, table.c.id.in_(_shared(scope))) if scope.shared_with else own
+    return allowed if scope.patients is None else and_(allowed, table.c.patient_key.in_(_patients(scope.patients)))
+
+
+def _shared(scope: Scope) -> Select[Any]:
+    """Never more than the sharer may see now: who shared is not disabled, and still of the study's site."""
+    sharer, shared = account.alias("sharer"), study.alias("shared")
+    source = share.join(sharer, sharer.c.id == share.c.sharer).join(shared, shared.c.id == share.c.study_id)
+    return (
+        select(share.c.study_id)
+        .select_from(source)
+        .where(
+            share.c.account_id == scope.shared_with,
+            share.c.until > scope.at,
+            share.c.revoked.is_(None),
+            sharer.c.disabled == 0,
+            sharer.c.site == shared.c.site,
+        )
+    )
+
+
+def _patients(allowed: frozenset[tuple[str, str]]) -> Select[Any]:
+    """An empty Patient ID names nobody (docs/formats/index.md)."""
+    named = patient.alias("allowed_patient")
+    wanted = [
+        and_(named.c.patient_id == patient_id, named.c.issuer == issuer)
+        for patient_id, issuer in sorted(allowed)
+        if patient_id
+    ]
+    return select(named.c.id).where(named.c.patient_id != sql("''"), or_(false(), *wanted))
 
 
 def _computed(tag: int, scope: Scope) -> ColumnElement[Any]:

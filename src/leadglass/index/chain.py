@@ -36,11 +36,15 @@ class ChainWriter:
         content: bytes,
         leaf: bytes,
         mac: bytes,
+        disclosing: bool = False,
     ) -> None:
+        """`disclosing` lists it with its study, for `disclosures`."""
         cursor, terms = self._cursor, self._terms
         action_id, principal_id = terms.of(cursor, action), terms.of(cursor, principal)
         event_id = writer * CHAIN + n
         cursor.execute(_INSERT_EVENT, (event_id, time_us, study_id, action_id, principal_id, content, leaf, mac))
+        if disclosing:
+            cursor.execute("INSERT INTO disclosure (study_id, event_id) VALUES (?, ?)", (study_id, event_id))
 
     def add_writer(self) -> int:
         """A new chain, still open."""
@@ -88,6 +92,15 @@ def events(
     query = f"{_EVENT_SELECT}WHERE {' AND '.join(where)} ORDER BY event.id {order} LIMIT ?"
     for row in cursor.execute(query, (*values, -1 if limit is None else limit)):
         yield EventRow(*row)
+
+
+def disclosures(cursor: Any, study_id: int, limit: int) -> list[EventRow]:
+    """Events by which somebody saw something of a study, the newest first."""
+    query = (
+        f"{_EVENT_SELECT}WHERE event.id IN (SELECT event_id FROM disclosure WHERE study_id = ? "
+        "ORDER BY event_id DESC LIMIT ?) ORDER BY event.id DESC"
+    )
+    return [EventRow(*row) for row in cursor.execute(query, (study_id, limit))]
 
 
 def last_event_time(cursor: Any) -> int:

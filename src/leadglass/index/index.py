@@ -172,6 +172,10 @@ class Index:
             )
         )
 
+    def disclosures(self, study_id: int, limit: int) -> list[EventRow]:
+        """Events by which somebody saw something of a study, the newest first."""
+        return self._read(lambda cursor: chain.disclosures(cursor, study_id, limit))
+
     def chain(self, writer: int) -> Iterator[EventRow]:
         """One writer's events in order. No snapshot is held between its pages."""
         return self._pages(0, lambda cursor, after: chain.chain_after(cursor, writer, after, PAGE))

@@ -183,6 +183,15 @@ event = _table(
     Column("leaf_index", Wide),
 )
 
+#: Which events tell who has seen what of a study. A table of its own: stores, of which there are most, are not in it.
+disclosure = _table(
+    "disclosure",
+    Column("study_id", Wide, ForeignKey("log_salt.study_id"), nullable=False),
+    Column("event_id", Wide, ForeignKey("event.id"), nullable=False),
+    PrimaryKeyConstraint("study_id", "event_id"),
+    sqlite_with_rowid=False,
+)
+
 device = _table(
     "device",
     Column("id", Integer, primary_key=True),
