@@ -59,3 +59,9 @@ def keyword_of(tag: int) -> str:
 def tag_of(keyword: str) -> int:
     """The tag of `keyword`. Raises KeyError when PS3.6 has no such keyword."""
     return _TAGS[keyword]
+
+
+def multiplicity_of(tag: int) -> str:
+    """The value multiplicity of PS3.6, as "1", "1-n" or "3"; "" for tags that it does not have."""
+    entry = _ENTRIES.get(tag)
+    return entry[1] if entry is not None else ""

@@ -43,11 +43,12 @@ class FileMeta:
     notes: tuple[str, ...]
 
 
-def read_file_meta(file: BinaryIO) -> FileMeta:
+def read_file_meta(file: BinaryIO, *, directories: bool = False) -> FileMeta:
     """Reads the File Meta Information of a seekable file and positions it at the data set.
 
     Without a preamble, or without meta information at all, the transfer syntax is guessed from the first element (notes
-    "no-preamble", "no-meta", "no-transfer-syntax"). Raises DataSetError when it is not DICOM, or is a DICOMDIR.
+    "no-preamble", "no-meta", "no-transfer-syntax"). Raises DataSetError when it is not DICOM, or is a DICOMDIR and
+    `directories` are not wanted.
     """
     file.seek(0)
     start = file.read(_PREAMBLE + 4)
@@ -64,7 +65,7 @@ def read_file_meta(file: BinaryIO) -> FileMeta:
     syntax = _text(values, _TRANSFER_SYNTAX)
     sop_class = _text(values, _MEDIA_STORAGE_SOP_CLASS)
     sop_instance = _text(values, _MEDIA_STORAGE_SOP_INSTANCE)
-    if sop_class == MEDIA_STORAGE_DIRECTORY:
+    if sop_class == MEDIA_STORAGE_DIRECTORY and not directories:
         raise _directory()
     if not syntax:
         notes.append("no-transfer-syntax")

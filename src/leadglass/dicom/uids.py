@@ -111,6 +111,15 @@ TRANSFER_SYNTAXES: Final[Mapping[str, TransferSyntax]] = MappingProxyType(_trans
 #: Every SOP class of the Storage Service Class (PS3.4 B.5), retired ones too: UID → name.
 STORAGE_SOP_CLASSES: Final[Mapping[str, str]] = MappingProxyType(_storage_sop_classes())
 
+#: Every UID of PS3.6 Annex A, whatever it names.
+_REGISTERED: Final = frozenset(unique_identifiers()) | _NEW_STORAGE.keys()
+
+
+def is_registered(uid: str) -> bool:
+    """Whether PS3.6 Annex A has `uid`: a class of the standard's own, and no private one."""
+    return uid in _REGISTERED
+
+
 _UID: Final = re.compile(r"[0-9]+(?:\.[0-9]+)*", re.ASCII)
 
 

@@ -1,46 +1,41 @@
-"""Whether an object may enter the archive: a bounded parse of its data set, and the UIDs it must have."""
+"""Whether an object may enter the archive: read along while it arrives, a Verdict at its end."""
 
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
-from leadglass.dicom.reader import DataSetScanner, Scan
+from leadglass.dicom.attributes import decode_elements
+from leadglass.dicom.reader import Scan
 from leadglass.dicom.tags import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from leadglass.dicom.uids import TransferSyntax, parse_uid
+from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TransferSyntax, is_registered, parse_uid
 from leadglass.errors import DataSetError
+from leadglass.inspection.documents import MIME_TYPE
+from leadglass.inspection.elements import departures
+from leadglass.inspection.examiner import Examiner
+from leadglass.inspection.pixels import DESCRIBING, ICON_IMAGE_SEQUENCE
+from leadglass.inspection.reasons import Reason
+from leadglass.inspection.verdict import Findings, Verdict, VerdictKind, kind_of, tag_text
 from leadglass.model import DataSetLimits
 
+__all__ = ["Inspector", "Verdict", "VerdictKind"]
+
+BURNED_IN_ANNOTATION: Final = 0x00280301
 #: PS3.3 C.12.1, C.7.2.1 and C.7.3.1: type 1 in every composite object, and what the archive files it under.
-_IDENTIFYING: Final[Mapping[int, str]] = {
-    SOP_CLASS_UID: "sop-class-uid",
-    SOP_INSTANCE_UID: "sop-instance-uid",
-    STUDY_INSTANCE_UID: "study-instance-uid",
-    SERIES_INSTANCE_UID: "series-instance-uid",
+_IDENTIFYING: Final[Mapping[int, tuple[Reason, Reason]]] = {
+    SOP_CLASS_UID: (Reason.MISSING_SOP_CLASS, Reason.INVALID_SOP_CLASS),
+    SOP_INSTANCE_UID: (Reason.MISSING_SOP_INSTANCE, Reason.INVALID_SOP_INSTANCE),
+    STUDY_INSTANCE_UID: (Reason.MISSING_STUDY, Reason.INVALID_STUDY),
+    SERIES_INSTANCE_UID: (Reason.MISSING_SERIES, Reason.INVALID_SERIES),
 }
-
-
-class VerdictKind(StrEnum):
-    ACCEPT = "accept"
-    REJECT = "reject"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """`reasons`, codes without patient data: what was tolerated in accepting it, or why it was rejected: `missing-…` or
-    `invalid-…` with one of sop-class-uid, sop-instance-uid, study-instance-uid and series-instance-uid.
-    """
-
-    kind: VerdictKind
-    reasons: tuple[str, ...]
-    scan: Scan
+#: What inspection itself needs of an object, beside what its caller wants.
+NEEDED: Final = frozenset({*_IDENTIFYING, *DESCRIBING, MIME_TYPE, BURNED_IN_ANNOTATION})
 
 
 class Inspector:
     """Reads along while an object arrives, and gives a Verdict at its end.
 
-    `wanted` and `wanted_sequences` are the elements that the caller needs in `Verdict.scan`, as for `DataSetScanner`;
-    the four identifying UIDs must be among the first.
+    `wanted` and `wanted_sequences` are the elements that the caller needs in `Verdict.scan`, as for `DataSetScanner`.
+    `thorough`: as for `Examiner`. Memory stays within a few hundred KiB beside what `wanted` keeps, whatever the object
+    declares. To be used by one thread at a time.
     """
 
     def __init__(
@@ -48,29 +43,82 @@ class Inspector:
         syntax: TransferSyntax,
         limits: DataSetLimits,
         *,
-        wanted: Container[int],
-        wanted_sequences: Container[int] = (),
+        wanted: Set[int],
+        wanted_sequences: Set[int] = frozenset(),
+        thorough: bool = False,
     ) -> None:
-        self._scanner = DataSetScanner(syntax, limits, wanted=wanted, wanted_sequences=wanted_sequences)
+        self.findings = Findings()
+        self._examiner = Examiner(
+            syntax,
+            limits,
+            self.findings,
+            wanted=frozenset(wanted | NEEDED),
+            wanted_sequences=frozenset(wanted_sequences | {ICON_IMAGE_SEQUENCE}),
+            thorough=thorough,
+        )
+        self._thorough = thorough
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """The next bytes. Raises DataSetError as soon as they cannot be a data set within the limits."""
-        self._scanner.feed(data)
+        self._examiner.feed(data)
+
+    @property
+    def data_length(self) -> int:
+        """Bytes of the data set, without what follows its last element (inflated where it was deflated)."""
+        return self._examiner.data_length
 
     def finish(self) -> Verdict:
         """The verdict on what was fed. Raises DataSetError when it is not a whole data set."""
-        scan = self._scanner.finish()
-        faults = tuple(_faults(scan))
-        return Verdict(VerdictKind.REJECT if faults else VerdictKind.ACCEPT, faults or scan.notes, scan)
+        scan = self._examiner.finish()
+        for reason in _faults(scan):
+            self.findings.add(reason)
+        if self._examiner.fragment_checks is not None:
+            self._examiner.fragment_checks.finish()
+        self._check_document(scan)
+        self._check_kept(scan)
+        return verdict_of(self.findings, scan)
+
+    def _check_document(self, scan: Scan) -> None:
+        if self._examiner.document is None:
+            return
+        kept = {tag: scan.elements[tag] for tag in (SOP_CLASS_UID, MIME_TYPE) if tag in scan.elements}
+        texts = decode_elements(kept, scan.little_endian)
+        self._examiner.document.compare(texts.get(SOP_CLASS_UID, ""), texts.get(MIME_TYPE, ""))
+
+    def _check_kept(self, scan: Scan) -> None:
+        element = scan.elements.get(BURNED_IN_ANNOTATION)
+        if element is not None and element.value.startswith(b"YES"):
+            self.findings.add(Reason.BURNED_IN, element.offset, tag_text(BURNED_IN_ANNOTATION))
+        if self._thorough:
+            return  # each element has been looked at
+        for element in scan.elements.values():
+            for reason in departures(element.tag, element.vr, element.value):
+                self.findings.add(reason, element.offset, tag_text(element.tag))
 
 
-def _faults(scan: Scan) -> Iterator[str]:
-    for tag, name in _IDENTIFYING.items():
+def verdict_of(findings: Findings, scan: Scan) -> Verdict:
+    counts = tuple((reason.code, count) for reason, count in findings.counts.items())
+    return Verdict(kind_of(findings.weight), tuple(findings.codes()), scan, tuple(findings.kept), counts)
+
+
+def _faults(scan: Scan) -> Iterator[Reason]:
+    needed: Mapping[int, tuple[Reason, Reason]] = _IDENTIFYING
+    sop_class = scan.elements.get(SOP_CLASS_UID)
+    if sop_class is not None and _is_without_patient(sop_class.value):
+        yield Reason.NOT_STORABLE
+        needed = {tag: _IDENTIFYING[tag] for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID)}
+    for tag, (missing, invalid) in needed.items():
         element = scan.elements.get(tag)
         if element is None or not element.value.rstrip(b"\0 "):
-            yield f"missing-{name}"
+            yield missing
             continue
         try:
             parse_uid(element.value)
         except DataSetError:
-            yield f"invalid-{name}"
+            yield invalid
+
+
+def _is_without_patient(value: bytes) -> bool:
+    """A class of the standard's that is none of the Storage Service Class: a palette, a protocol, a template."""
+    uid = value.rstrip(b"\0 ").decode("ascii", "replace")
+    return uid not in STORAGE_SOP_CLASSES and is_registered(uid)

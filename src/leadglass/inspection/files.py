@@ -1,0 +1,234 @@
+"""A DICOM file as a whole: preamble, File Meta Information, data set, and what lies behind (PS3.10 7)."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final, Protocol
+
+from leadglass.dicom.part10 import FileMeta, read_file_meta
+from leadglass.dicom.reader import Scan
+from leadglass.dicom.tags import SOP_INSTANCE_UID
+from leadglass.dicom.uids import MEDIA_STORAGE_DIRECTORY, TRANSFER_SYNTAXES, TransferSyntax
+from leadglass.errors import DataSetError
+from leadglass.inspection.engines import Engines, Scans
+from leadglass.inspection.inspector import Inspector
+from leadglass.inspection.payloads import Family, find_payloads
+from leadglass.inspection.preamble import TiffCheck, is_empty
+from leadglass.inspection.reasons import BY_CODE, Reason
+from leadglass.inspection.text import suspicious
+from leadglass.inspection.values import examine, report_payload
+from leadglass.inspection.verdict import Finding, Findings, VerdictKind, excerpt, kind_of
+from leadglass.model import DataSetLimits
+
+PIECE: Final = 1024 * 1024
+#: Bytes in which File Meta Information is looked for; it is rarely over a kilobyte.
+_HEAD: Final = 192 * 1024
+_PREAMBLE: Final = 128
+_PREFIX: Final = b"DICM"
+
+
+class Source(Protocol):
+    """Anything that can be read from beginning to end."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """The verdict on one file. Offsets of findings are from its start, unless its data set is deflated. `data_offset`
+    and `data_length`: where its data set lies, in bytes; 0 when there is none."""
+
+    kind: VerdictKind
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    counts: tuple[tuple[str, int], ...]
+    octets: int
+    meta: FileMeta | None = None
+    data_length: int = 0
+    is_directory: bool = False
+
+
+class FileInspector:
+    """Inspects files one after another, with one buffer for all. Not for several threads at once."""
+
+    def __init__(
+        self,
+        *,
+        engines: Engines | None = None,
+        limits: DataSetLimits | None = None,
+        wanted: Set[int] = frozenset(),
+        thorough: bool = True,
+    ) -> None:
+        self._engines = engines or Engines()
+        self._limits = limits or DataSetLimits()
+        self._wanted = wanted
+        self._thorough = thorough
+        self._buffer = bytearray(PIECE)
+
+    def inspect(self, file: Source) -> FileReport:
+        """Reads `file` from where it stands to its end. Raises OSError as `file` does, and NotAvailable when an engine
+        that is configured cannot say."""
+        one = _OneFile(self._engines, self._limits, self._wanted, thorough=self._thorough)
+        view = memoryview(self._buffer)
+        try:
+            while size := _fill(file, view):
+                one.feed(view[:size])
+            return one.finish()
+        finally:
+            one.close()
+
+
+def _fill(file: Source, view: memoryview) -> int:
+    """Reads until `view` is full or the file ends: a ZIP member gives little at a time."""
+    size = 0
+    while size < len(view) and (count := file.readinto(view[size:])):
+        size += count
+    return size
+
+
+class _OneFile:
+    def __init__(self, engines: Engines, limits: DataSetLimits, wanted: Set[int], *, thorough: bool) -> None:
+        self._limits = limits
+        self._wanted = wanted
+        self._thorough = thorough
+        self._findings = Findings()
+        self._scans: Scans = engines.start(self._findings)
+        self._octets = 0
+        self._meta: FileMeta | None = None
+        self._tiff: TiffCheck | None = None
+        self._inspector: Inspector | None = None
+        self._failed = False
+
+    def feed(self, piece: memoryview) -> None:
+        self._scans.feed(piece)
+        if self._tiff is not None:
+            self._tiff.feed(piece)
+        try:
+            if not self._octets:
+                self._begin(piece)
+            elif self._inspector is not None:
+                self._inspector.feed(piece)
+        except DataSetError as error:
+            self._refuse(error, piece)
+        self._octets += len(piece)
+
+    def finish(self) -> FileReport:
+        if not self._octets:
+            self._findings.add(Reason.NOT_DICOM, detail="an empty file")
+        scan, length = None, 0
+        if self._inspector is not None and not self._failed:
+            try:
+                scan = self._inspector.finish().scan
+                length = self._inspector.data_length
+            except DataSetError as error:
+                self._refuse(error, memoryview(b""))
+        self._scans.finish()
+        if self._tiff is not None:
+            self._tiff.finish(self._octets)
+        self._compare_meta(scan)
+        offset = self._meta.data_offset if self._meta is not None else 0
+        findings = self._findings
+        moved = tuple(_moved(each, offset) for each in self._own()) + tuple(findings.kept)
+        counts = self._counts()
+        weight = max((BY_CODE[code].weight for code, _ in counts), default=findings.weight)
+        ranked = sorted(counts, key=lambda each: -BY_CODE[each[0]].weight)
+        return FileReport(
+            kind_of(weight),
+            tuple(code for code, _ in ranked),
+            moved,
+            tuple(counts),
+            self._octets,
+            self._meta,
+            length,
+            self._meta is not None and self._meta.sop_class == MEDIA_STORAGE_DIRECTORY,
+        )
+
+    def close(self) -> None:
+        self._scans.close()
+
+    def _own(self) -> list[Finding]:
+        return self._inspector.findings.kept if self._inspector is not None else []
+
+    def _counts(self) -> list[tuple[str, int]]:
+        total: dict[str, int] = {}
+        own = self._inspector.findings.counts if self._inspector is not None else {}
+        is_directory = self._meta is not None and self._meta.sop_class == MEDIA_STORAGE_DIRECTORY
+        for counts in (own, self._findings.counts):
+            for reason, count in counts.items():
+                # A DICOMDIR is no object of a study (PS3.10 8.6).
+                if not (is_directory and reason.code.startswith("missing-")):
+                    total[reason.code] = total.get(reason.code, 0) + count
+        return list(total.items())
+
+    def _begin(self, piece: memoryview) -> None:
+        meta = self._meta = self._read_meta(piece)
+        for note in meta.notes:
+            self._findings.add(BY_CODE[note])
+        if meta.sop_class == MEDIA_STORAGE_DIRECTORY:
+            self._findings.add(Reason.DIRECTORY)
+        self._check_preamble(piece)
+        self._check_meta(bytes(piece[: meta.data_offset]))
+        syntax: TransferSyntax | None = TRANSFER_SYNTAXES.get(meta.transfer_syntax)
+        if syntax is None:
+            self._findings.add(Reason.UNKNOWN_SYNTAX)
+            return
+        self._inspector = Inspector(syntax, self._limits, wanted=self._wanted, thorough=self._thorough)
+        self._inspector.feed(piece[meta.data_offset :])
+
+    def _read_meta(self, piece: memoryview) -> FileMeta:
+        try:
+            return read_file_meta(BytesIO(bytes(piece[:_HEAD])), directories=True)
+        except DataSetError:
+            if len(piece) > _HEAD:
+                return read_file_meta(BytesIO(bytes(piece)), directories=True)
+            raise
+
+    def _check_preamble(self, piece: memoryview) -> None:
+        preamble = bytes(piece[:_PREAMBLE])
+        if bytes(piece[_PREAMBLE : _PREAMBLE + 4]) != _PREFIX or is_empty(preamble):
+            return
+        tiff = TiffCheck.of(preamble, self._findings)
+        if tiff is not None:
+            self._tiff = tiff
+            tiff.feed(piece)
+        else:
+            self._findings.add(Reason.PREAMBLE, 0, "preamble", excerpt(preamble, 0, 4))
+        head = bytes(piece[:_HEAD])
+        for payload in find_payloads(head, start=True):
+            if payload.at < _PREAMBLE or (payload.name == "PE" and head.startswith(b"MZ")):
+                report_payload(self._findings, payload, head, 0, "preamble", private=False)
+
+    def _check_meta(self, head: bytes) -> None:
+        """Group 0002 is regenerated on the way out, but a file is passed on as it is by others."""
+        meta = head[_PREAMBLE + 4 :] if head[_PREAMBLE : _PREAMBLE + 4] == _PREFIX else head
+        if suspicious(meta, explicit=True) or len(meta) > 4096:
+            examine(self._findings, meta, "UN", len(head) - len(meta), "file meta information", private=False)
+
+    def _compare_meta(self, scan: Scan | None) -> None:
+        meta = self._meta
+        if scan is None or meta is None or not meta.sop_instance or meta.sop_class == MEDIA_STORAGE_DIRECTORY:
+            return
+        element = scan.elements.get(SOP_INSTANCE_UID)
+        if element is not None and element.value.rstrip(b"\0 ") != meta.sop_instance.encode("ascii"):
+            self._findings.add(Reason.META_DIFFERS)
+
+    def _refuse(self, error: DataSetError, piece: memoryview) -> None:
+        """What is wrong with it, once; what was found before stays."""
+        if self._failed:
+            return
+        self._failed = True
+        if self._meta is not None:
+            reason = Reason.BEYOND_LIMIT if "the limit" in error.message else Reason.MALFORMED
+            self._findings.add(reason, error.offset + self._meta.data_offset, detail=error.message)
+            return
+        is_dicom = bytes(piece[_PREAMBLE : _PREAMBLE + 4]) == _PREFIX
+        self._findings.add(Reason.MALFORMED if is_dicom else Reason.NOT_DICOM, error.offset, detail=error.message)
+        head = bytes(piece[:_HEAD])
+        for payload in find_payloads(head, start=True):
+            # Something else than DICOM is no business of ours, unless it is a program among the images.
+            if payload.family in (Family.EXECUTABLE, Family.TEST, Family.MACROS) or is_dicom:
+                report_payload(self._findings, payload, head, 0, "", private=False)
+
+
+def _moved(finding: Finding, offset: int) -> Finding:
+    return Finding(finding.reason, finding.offset + offset, finding.path, finding.excerpt, finding.detail)

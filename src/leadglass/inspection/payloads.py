@@ -1,0 +1,185 @@
+"""Programs, archives and documents in bytes that should be none: magic numbers, each with a check of what follows it.
+
+A magic number of two or four bytes turns up in any measurement data; a header whose fields make sense does not.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from struct import Struct
+from typing import Final
+
+
+class Family(Enum):
+    EXECUTABLE = "executable"
+    ARCHIVE = "archive"
+    DOCUMENT = "document"
+    MACROS = "macros"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """`at`: position in the bytes that were looked at; `length`: of its magic number."""
+
+    name: str
+    family: Family
+    at: int
+    length: int
+
+
+#: Bytes after a magic number that its check may need: a PE header's place is at most this far.
+REACH: Final = 4096 + 64
+_TWO: Final = Struct("<H")
+_FOUR: Final = Struct("<I")
+_DISKS: Final = Struct("<HHHH")
+_BIG_FOUR: Final = Struct(">I")
+#: The anti-virus test file of EICAR, in two parts so that this file is not taken for it.
+EICAR: Final = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + b"-STANDARD-ANTIVIRUS-TEST-FILE"
+
+#: Machine of PE/COFF (x86, x64, ARM, ARM64, IA-64, EBC, RISC-V), and CPU types of Mach-O.
+_PE_MACHINES: Final = frozenset({0x14C, 0x8664, 0x1C0, 0x1C4, 0xAA64, 0x200, 0xEBC, 0x5032, 0x5064})
+_MACH_CPUS: Final = frozenset({7, 12, 18, 0x01000007, 0x0100000C, 0x01000012, 0x0200000C})
+_ZIP_METHODS: Final = frozenset({0, 1, 6, 8, 9, 12, 14, 93, 95, 96, 97, 98, 99})
+_ELF_TYPES: Final = frozenset({1, 2, 3, 4})
+
+
+def _pe(data: bytes, at: int) -> bool:
+    """`at` is that of PE\\0\\0; the DOS header that points to it lies before it (PE format, 3.1)."""
+    if at + 8 > len(data) or _TWO.unpack_from(data, at + 4)[0] not in _PE_MACHINES:
+        return False
+    if not 1 <= _TWO.unpack_from(data, at + 6)[0] <= 96:
+        return False
+    start = data.rfind(b"MZ", max(0, at - 4096), at)
+    while start >= 0:
+        if start + 64 <= len(data) and _FOUR.unpack_from(data, start + 60)[0] == at - start:
+            return True
+        start = data.rfind(b"MZ", max(0, at - 4096), start)
+    return False
+
+
+def _elf(data: bytes, at: int) -> bool:
+    if at + 20 > len(data) or data[at + 4] not in (1, 2) or data[at + 5] not in (1, 2) or data[at + 6] != 1:
+        return False
+    kind = data[at + 16 : at + 18]
+    return int.from_bytes(kind, "little" if data[at + 5] == 1 else "big") in _ELF_TYPES
+
+
+def _mach(data: bytes, at: int) -> bool:
+    if at + 16 > len(data):
+        return False
+    number = _BIG_FOUR if data[at] == 0xFE else _FOUR
+    cpu, kind = number.unpack_from(data, at + 4)[0], number.unpack_from(data, at + 12)[0]
+    return cpu in _MACH_CPUS and 1 <= kind <= 12
+
+
+def _fat_or_class(data: bytes, at: int) -> bool:
+    """A universal binary of at most 16 architectures, or a Java class file of major version 45 to 80."""
+    if at + 12 > len(data):
+        return False
+    count, cpu = _BIG_FOUR.unpack_from(data, at + 4)[0], _BIG_FOUR.unpack_from(data, at + 8)[0]
+    return (1 <= count <= 16 and cpu in _MACH_CPUS) or 45 <= count <= 80
+
+
+def _zip(data: bytes, at: int) -> bool:
+    """A local file header (APPNOTE 4.3.7) whose version, method and name make sense."""
+    if at + 31 > len(data) or data[at + 4] > 63:
+        return False
+    method, name = _TWO.unpack_from(data, at + 8)[0], _TWO.unpack_from(data, at + 26)[0]
+    return method in _ZIP_METHODS and 1 <= name <= 1024 and data[at + 30] >= 0x20
+
+
+def _zip_end(data: bytes, at: int) -> bool:
+    """The end of a central directory (APPNOTE 4.3.16) on one disk, with its entries all there."""
+    if at + 22 > len(data):
+        return False
+    disk, first, here, total = _DISKS.unpack_from(data, at + 4)
+    return bool(disk == first == 0 and here == total and here > 0)
+
+
+def _any(data: bytes, at: int) -> bool:
+    return bool(data) and at >= 0
+
+
+def _cabinet(data: bytes, at: int) -> bool:
+    return data[at + 24 : at + 26] in (b"\x03\x01", b"\x02\x01")
+
+
+def _digit(data: bytes, at: int) -> bool:
+    return data[at + 5 : at + 6].isdigit()
+
+
+_Check = Callable[[bytes, int], bool]
+
+#: Magic number → what it is, and the check of what follows.
+_ANYWHERE: Final[dict[bytes, tuple[str, Family, _Check]]] = {
+    b"PE\0\0": ("PE", Family.EXECUTABLE, _pe),
+    b"\x7fELF": ("ELF", Family.EXECUTABLE, _elf),
+    b"\xfe\xed\xfa": ("Mach-O", Family.EXECUTABLE, _mach),
+    b"\xfa\xed\xfe": ("Mach-O", Family.EXECUTABLE, lambda data, at: at > 0 and _mach(data, at - 1)),
+    b"\xca\xfe\xba\xbe": ("Mach-O universal or Java class", Family.EXECUTABLE, _fat_or_class),
+    b"\0asm\x01\0\0\0": ("WebAssembly", Family.EXECUTABLE, _any),
+    b"dex\n03": ("DEX", Family.EXECUTABLE, _any),
+    b"\x01\x14\x02\0\0\0\0\0\xc0\0\0\0\0\0\0F": ("Windows shortcut", Family.EXECUTABLE, _any),
+    b"<?php": ("PHP", Family.EXECUTABLE, _any),
+    b"PK\x03\x04": ("ZIP", Family.ARCHIVE, _zip),
+    b"PK\x05\x06": ("ZIP directory", Family.ARCHIVE, _zip_end),
+    b"Rar!\x1a\x07": ("RAR", Family.ARCHIVE, _any),
+    b"7z\xbc\xaf\x27\x1c": ("7z", Family.ARCHIVE, _any),
+    b"MSCF\0\0\0\0": ("Cabinet", Family.ARCHIVE, _cabinet),
+    b"%PDF-": ("PDF", Family.DOCUMENT, _digit),
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("OLE", Family.DOCUMENT, _any),
+    b"{\\rtf1": ("RTF", Family.DOCUMENT, _any),
+    b"vbaProject.bin": ("OOXML macros", Family.MACROS, _any),
+    b"_\0V\0B\0A\0_\0P\0R\0O\0J\0E\0C\0T\0": ("OLE macros", Family.MACROS, _any),
+    EICAR: ("EICAR", Family.TEST, _any),
+}
+#: At the beginning of a value, in lower case and without white space before it.
+_AT_START: Final[dict[bytes, tuple[str, Family]]] = {
+    b"#!/": ("script", Family.EXECUTABLE),
+    b"#! /": ("script", Family.EXECUTABLE),
+    b"@echo off": ("batch file", Family.EXECUTABLE),
+    b"<script": ("HTML with script", Family.EXECUTABLE),
+    b"<job": ("Windows script", Family.EXECUTABLE),
+    b"<hta:": ("HTML application", Family.EXECUTABLE),
+    b"<!doctype html": ("HTML", Family.DOCUMENT),
+    b"<html": ("HTML", Family.DOCUMENT),
+    b"<svg": ("SVG", Family.DOCUMENT),
+}
+_BLANK: Final = b"\xef\xbb\xbf \t\r\n\0"
+
+
+def find_payloads(data: bytes, *, start: bool) -> Iterator[Payload]:
+    """What is in `data`, the first of each kind. `start`: whether a value begins with `data`."""
+    for magic, (name, family, check) in _ANYWHERE.items():
+        at = data.find(magic)
+        while at >= 0:
+            if check(data, at):
+                yield Payload(name, family, at, len(magic))
+                break
+            at = data.find(magic, at + 1)
+    if start:
+        yield from _beginning(data)
+
+
+def _beginning(data: bytes) -> Iterator[Payload]:
+    head = data[:256].lstrip(_BLANK).lower()
+    for magic, (name, family) in _AT_START.items():
+        if head.startswith(magic):
+            yield Payload(name, family, data.lower().index(magic), len(magic))
+
+
+def rare_in_text(data: bytes) -> bool:
+    """Whether a run of text may hold any of the above: one look for a rare byte of each, in C."""
+    return (
+        (b"\x7f" in data and b"\x7fELF" in data)
+        or (b"%" in data and (b"%PDF-" in data or b"X5O!P%@AP" in data))
+        or (b"!" in data and (b"Rar!\x1a" in data or b"#!" in data))
+        or (b"\xbc" in data and b"7z\xbc\xaf" in data)
+        or (b"\x05\x06" in data and b"PK\x05\x06" in data)
+        or (b"\x03\x04" in data and b"PK\x03\x04" in data)
+        or (b"\xd0" in data and b"\xd0\xcf\x11\xe0" in data)
+        or (b"\xfa" in data and (b"\xfe\xed\xfa" in data or b"\xfa\xed\xfe" in data))
+        or (b"?" in data and b"<?php" in data)
+        or b"PE\0\0" in data
+    )

@@ -1,0 +1,100 @@
+"""What inspection says about an object: a verdict, and the findings that it follows from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from leadglass.dicom.reader import Scan
+from leadglass.inspection.reasons import Reason, Weight
+
+#: Findings kept of one object, and of one reason in it; the rest are counted.
+_MOST: Final = 64
+_MOST_ALIKE: Final = 8
+#: Bytes of context on either side of what was found.
+_CONTEXT: Final = 8
+_SHOWN: Final = 32
+
+
+class VerdictKind(StrEnum):
+    ACCEPT = "accept"
+    DISARM = "disarm"
+    QUARANTINE = "quarantine"
+    REJECT = "reject"
+
+
+_KINDS: Final = {
+    Weight.NOTE: VerdictKind.ACCEPT,
+    Weight.FINDING: VerdictKind.ACCEPT,
+    Weight.DISARM: VerdictKind.DISARM,
+    Weight.QUARANTINE: VerdictKind.QUARANTINE,
+    Weight.REJECT: VerdictKind.REJECT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found. `offset`: bytes from the start of the data set (inflated where it was deflated), or of the file
+    for what lies before or after it. `path`: the element as `(0009,1010)`, with items as `(0088,0200)[1]`, or what
+    else it lies in. `excerpt`: hexadecimal, with every byte blanked that could be text.
+    """
+
+    reason: Reason
+    offset: int = 0
+    path: str = ""
+    excerpt: str = ""
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects findings within a bound, whatever the object; further ones of a reason are only counted."""
+
+    kept: list[Finding] = field(default_factory=list)
+    counts: dict[Reason, int] = field(default_factory=dict)
+
+    def add(self, reason: Reason, offset: int = 0, path: str = "", excerpt: str = "", detail: str = "") -> None:
+        count = self.counts.get(reason, 0)
+        self.counts[reason] = count + 1
+        if not count or (count < _MOST_ALIKE and len(self.kept) < _MOST):
+            self.kept.append(Finding(reason, offset, path, excerpt, detail))
+
+    @property
+    def weight(self) -> Weight:
+        return max((reason.weight for reason in self.counts), default=Weight.NOTE)
+
+    def codes(self) -> Iterator[str]:
+        """Each code once, the heaviest first."""
+        ranked = sorted(self.counts, key=lambda reason: -reason.weight)
+        return (reason.code for reason in ranked)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`reasons`: codes of `leadglass.inspection.reasons`, the heaviest first, without patient data. `scan`: what the
+    reader kept, None when it could not read the data set. `counts`: how often each reason was found.
+    """
+
+    kind: VerdictKind
+    reasons: tuple[str, ...]
+    scan: Scan
+    findings: tuple[Finding, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+
+
+def kind_of(weight: Weight) -> VerdictKind:
+    return _KINDS[weight]
+
+
+def tag_text(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def excerpt(data: bytes, at: int = 0, length: int = 0) -> str:
+    """Hexadecimal of `length` bytes at `at` and what lies around. Bytes that could be text in any character set are
+    blanked outside of what was found, which is never a patient's own text.
+    """
+    first, last = max(0, at - _CONTEXT), min(len(data), at + length + _CONTEXT)
+    shown = range(first, min(last, first + _SHOWN))
+    found = range(at, at + length)
+    return " ".join(f"{data[i]:02x}" if i in found or data[i] < 0x20 or data[i] == 0x7F else ".." for i in shown)
