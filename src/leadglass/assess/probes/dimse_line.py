@@ -44,8 +44,8 @@ from leadglass.dimse.status import is_pending
 from leadglass.errors import NotAvailable, ProtocolError
 from leadglass.model import AssociationLimits
 
-LIMITS: Final = AssociationLimits(max_pdu=65_536)
-_BUFFER: Final = 4 * 65_536
+LIMITS: Final = AssociationLimits(max_pdu=32_768, associate_pdu=32_768)
+_BUFFER: Final = 2 * 32_768 + 64
 
 _Response = TypeVar("_Response", CEchoRsp, CFindRsp, CStoreRsp)
 _Error = TypeVar("_Error", bound=NotAvailable)
@@ -56,7 +56,12 @@ class Silence(NotAvailable):
 
 
 class HungUp(NotAvailable):
-    """The peer closed the connection."""
+    """The peer closed the connection. `reason`: OpenSSL's word for it where TLS was spoken, such as
+    `TLSV13_ALERT_CERTIFICATE_REQUIRED`."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Line:
@@ -271,7 +276,7 @@ class Line:
             self._record.unreadable(self._view[self._start : self._end])
             raise self._over(Silence("The peer did not answer in time.")) from None
         except OSError as error:
-            raise self._over(HungUp(f"The connection failed: {error.strerror}.")) from None
+            raise self._over(HungUp(f"The connection failed: {error.strerror}.", _reason_of(error))) from None
         if count == 0:
             self._record.unreadable(self._view[self._start : self._end])
             raise self._over(HungUp("The peer closed the connection."))
@@ -291,7 +296,7 @@ class Line:
                 self._socket.settimeout(0.2)
                 self._end += self._socket.recv_into(self._view[self._end :])
                 self._record.unreadable(self._view[self._start : self._end])
-            raise self._over(HungUp(f"The connection failed: {error.strerror}.")) from None
+            raise self._over(HungUp(f"The connection failed: {error.strerror}.", _reason_of(error))) from None
 
     def _violated(self, error: ProtocolError) -> ProtocolError:
         with suppress(OSError):
@@ -313,5 +318,9 @@ def handshake(connection: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
         raise Silence("The TLS handshake was not answered in time.") from None
     except OSError as error:
         connection.close()
-        reason = getattr(error, "reason", None) or error.strerror or "closed"
-        raise HungUp(f"The TLS handshake failed: {reason}.") from None
+        reason = _reason_of(error)
+        raise HungUp(f"The TLS handshake failed: {reason}.", reason) from None
+
+
+def _reason_of(error: OSError) -> str:
+    return str(getattr(error, "reason", None) or error.strerror or "closed")

@@ -1,0 +1,126 @@
+"""One open port: finding out what speaks there, and handing it to the probe for that.
+
+A DICOM request goes first, since SSH, FTP and mail servers introduce themselves anyway and HTTP servers complain; what
+takes it amiss is asked for TLS, then for HTTP. Ports that are usually web servers are asked for HTTP first.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from leadglass.assess.counting.census import Census
+from leadglass.assess.counting.distinct import Fingerprints
+from leadglass.assess.observation import Endpoint, Exchange, Observation, ObservationKind, ServiceResult
+from leadglass.assess.probes.dimse import DimseProbe
+from leadglass.assess.probes.dimse_knock import NotDicom, Way
+from leadglass.assess.probes.tls import CERTIFICATE_ALERTS, StrangerTls, speaks_tls, survey
+from leadglass.assess.reach import Reach
+from leadglass.errors import NotAvailable
+
+PATIENCE: Final = 6.0
+#: By their first bytes: which protocol introduces itself so.
+_INTRODUCTIONS: Final = (
+    (b"SSH-", "ssh"),
+    (b"HTTP/", "http"),
+    (b"220", "ftp-or-mail"),
+    (b"+OK", "pop3"),
+    (b"* OK", "imap"),
+    (b"RFB ", "vnc"),
+    (b"\x15\x03", "tls"),
+)
+#: Types of PDUs that may answer an A-ASSOCIATE-RQ.
+_DICOM_ANSWERS: Final = frozenset({2, 3, 4, 5, 6, 7})
+
+Seen = tuple[ServiceResult, Census]
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """Looks at doors for one run. `names_of`: the scope's names of an address."""
+
+    reach: Reach
+    fingerprints: Fingerprints
+    tls: StrangerTls
+    patience: float = PATIENCE
+
+    def look(self, endpoint: Endpoint, names: tuple[str, ...]) -> Seen:
+        """What a stranger gets at an open port; a door that tells nothing is a result too."""
+        try:
+            return self._as_dicom(self._way(endpoint))
+        except NotDicom as error:
+            return self._by_first_bytes(endpoint, names, error)
+        except NotAvailable:
+            return self.nothing(endpoint, "unknown", "it no longer answered when it was looked at")
+
+    def _by_first_bytes(self, endpoint: Endpoint, names: tuple[str, ...], error: NotDicom) -> Seen:
+        spoken = next((name for start, name in _INTRODUCTIONS if error.first.startswith(start)), "")
+        if not spoken and error.first and error.first[0] in _DICOM_ANSWERS:
+            return self.nothing(endpoint, "dicom", "it answers in PDUs that PS3.8 does not allow")
+        if spoken in ("", "tls") and self._speaks_tls(endpoint):
+            return self._over_tls(endpoint, names)
+        if spoken and spoken != "tls":
+            return self._other(endpoint, spoken)
+        return self.nothing(endpoint, "unknown", "it accepts connections, and what it speaks could not be found out")
+
+    def _over_tls(self, endpoint: Endpoint, names: tuple[str, ...]) -> Seen:
+        surveyed = survey(self.reach, endpoint, self.tls, self.patience, names)
+        anonymous = replace(self._way(endpoint), tls="anonymous", context=self.tls.anonymous)
+        seen, demanded = self._try_tls(anonymous), "no"
+        if isinstance(seen, NotDicom | NotAvailable) and _is_about_certificates(seen):
+            # Whoever asks for a certificate may still take any.
+            seen, demanded = self._try_tls(replace(anonymous, tls="stranger", context=self.tls.stranger)), "any"
+            if isinstance(seen, NotDicom | NotAvailable) and _is_about_certificates(seen):
+                demanded = "yes"
+        asked = _asked(demanded, anonymous)
+        if isinstance(seen, NotDicom | NotAvailable):
+            protocol = "tls" if demanded == "yes" else "https"
+            return (
+                ServiceResult(endpoint, protocol, observations=(*surveyed, asked)),
+                Census(self.fingerprints),
+            )
+        result, census = seen
+        return replace(result, observations=(*result.observations, *surveyed, asked)), census
+
+    def _try_tls(self, way: Way) -> Seen | NotDicom | NotAvailable:
+        try:
+            return self._as_dicom(way)
+        except (NotDicom, NotAvailable) as error:
+            return error
+
+    def _as_dicom(self, way: Way) -> Seen:
+        probe = DimseProbe(way, self.fingerprints, allow_writing=self.reach.scope.write_test)
+        return probe.run(), probe.census
+
+    def _speaks_tls(self, endpoint: Endpoint) -> bool:
+        try:
+            return speaks_tls(self.reach, endpoint, self.tls, self.patience)
+        except NotAvailable:
+            return False
+
+    def _other(self, endpoint: Endpoint, spoken: str) -> Seen:
+        exchange = Exchange(datetime.now(UTC), f"it introduced itself as {spoken}", b"", b"")
+        observation = Observation(ObservationKind.OTHER_SERVICE, {"protocol": spoken}, (exchange,))
+        return ServiceResult(endpoint, spoken, observations=(observation,)), Census(self.fingerprints)
+
+    def nothing(self, endpoint: Endpoint, protocol: str, why: str) -> Seen:
+        """A door of which only this is known."""
+        return ServiceResult(endpoint, protocol, unknowns=(why,)), Census(self.fingerprints)
+
+    def _way(self, endpoint: Endpoint) -> Way:
+        return Way(self.reach, endpoint, patience=self.patience)
+
+
+def _is_about_certificates(error: NotAvailable) -> bool:
+    reason = getattr(error, "reason", "")
+    # TLS 1.2 servers say `handshake failure` when no certificate comes (RFC 5246 7.4.6).
+    return any(alert in reason for alert in (*CERTIFICATE_ALERTS, "HANDSHAKE_FAILURE"))
+
+
+def _asked(demanded: str, way: Way) -> Observation:
+    words = {
+        "no": "TLS handshake without a certificate of ours: completed",
+        "any": "TLS handshake with a certificate that nobody knows: completed",
+        "yes": "TLS handshakes without a certificate and with one that nobody knows: refused",
+    }
+    exchange = Exchange(datetime.now(UTC), words[demanded], b"", b"")
+    return Observation(ObservationKind.TLS_CLIENT_CERTIFICATE, way.facts(demanded=demanded), (exchange,))

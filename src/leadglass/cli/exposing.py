@@ -1,0 +1,178 @@
+"""What `leadglass assess` does: the question before public networks, the progress bar, the files, the exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from leadglass.assess.baseline import Baseline, compare, read_baseline
+from leadglass.assess.catalogue import findings_of
+from leadglass.assess.exposure import Plan, assess
+from leadglass.assess.observation import Assessment, Endpoint
+from leadglass.assess.report import csv, html, json, pdf, sarif, terminal
+from leadglass.assess.report.model import Report
+from leadglass.assess.report.sign import SIDECAR, ReportFormat, sign, token_of
+from leadglass.assess.scope import Scope, narrowed, read_scope
+from leadglass.assess.verify import verify
+from leadglass.crypto.signing import SigningKey, VerifyKey
+from leadglass.errors import RefusedForSafety, UsageError
+
+_RENDERERS: dict[ReportFormat, Callable[[Report], bytes]] = {
+    ReportFormat.JSON: json.render,
+    ReportFormat.HTML: html.render,
+    ReportFormat.PDF: pdf.render,
+    ReportFormat.SARIF: sarif.render,
+    ReportFormat.CSV: csv.render,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where each form of the report goes, if anywhere."""
+
+    json: Path | None = None
+    html: Path | None = None
+    pdf: Path | None = None
+    sarif: Path | None = None
+    csv: Path | None = None
+
+    def paths(self) -> dict[ReportFormat, Path]:
+        named = {form: getattr(self, form.value) for form in ReportFormat}
+        return {form: path for form, path in named.items() if path is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`key`: to sign with; one is made for each report if there is none."""
+
+    plan: Plan
+    outputs: Outputs
+    key: SigningKey | None
+
+    def once(self, baseline: Baseline | None) -> Report:
+        """Assesses, and writes what was asked for."""
+        with _bar() as bar:
+            assessment = assess(self.plan, _Shown(bar))
+        key = self.key or SigningKey.generate()
+        report = _report(assessment, baseline, key)
+        for form, path in self.outputs.paths().items():
+            _write(path, form, _RENDERERS[form](report), key)
+        return report
+
+
+def run(
+    scope_file: Path,
+    targets: tuple[str, ...],
+    outputs: Outputs,
+    baseline: Path | None,
+    owned: bool,
+    sign_key: Path | None,
+    state: Path | None,
+) -> None:
+    """Exit code 1 with findings."""
+    scope = read_scope(scope_file, datetime.now(UTC))
+    parts = narrowed(scope, targets)
+    if scope.is_public and not owned:
+        _confirm(scope)
+    earlier = read_baseline(baseline) if baseline is not None else None
+    key = SigningKey.from_pem(_read(sign_key)) if sign_key is not None else None
+    kept = state or scope_file.with_name(scope_file.name + ".state")
+    report = Run(Plan(scope, parts, kept), outputs, key).once(earlier)
+    terminal.show(report, Console(highlight=False))
+    if report.findings:
+        sys.exit(1)
+
+
+def check(report: Path, key: Path | None) -> None:
+    verified = verify(report, VerifyKey.from_pem(_read(key)) if key is not None else None)
+    whose = "the key that was given" if verified.pinned else "the key that the report names; compare it"
+    typer.echo(f"{verified.format.value}: the signature holds, by {whose}: {verified.fingerprint}")
+
+
+def _confirm(scope: Scope) -> None:
+    """Public addresses are looked at only by whoever says so, in words that are not typed by accident."""
+    typer.echo(f"The scope holds public addresses, said to be owned by {scope.organisation}:", err=True)
+    for network in scope.public_networks:
+        typer.echo(f"  {network}", err=True)
+    if not sys.stdin.isatty():
+        raise RefusedForSafety(
+            "Public networks are not looked at unasked.", "Run it at a terminal, or add --yes-i-own-these."
+        )
+    if typer.prompt("Type the organisation's name to confirm that it owns them", err=True) != scope.organisation:
+        raise RefusedForSafety("That is another name; nothing was looked at.")
+
+
+def _report(assessment: Assessment, baseline: Baseline | None, key: SigningKey) -> Report:
+    findings = findings_of(assessment.hosts)
+    changes = compare(baseline, findings, assessment.hosts) if baseline is not None else None
+    return Report(assessment, findings, changes, key.public)
+
+
+def _write(path: Path, form: ReportFormat, content: bytes, key: SigningKey) -> None:
+    """Whole or not at all. A report tells where the open doors are: it is its owner's only."""
+    if form is ReportFormat.CSV:
+        _replace(path.with_name(path.name + SIDECAR), token_of(content, key) + b"\n")
+        _replace(path, content)
+    else:
+        _replace(path, sign(form, content, key))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        beside.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[found]} open"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+class _Shown:
+    """A run's progress as bars, with the time that is left."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+        self._open = 0
+
+    def begin_discovery(self, addresses: int) -> None:
+        self._task = self._bar.add_task("addresses", total=addresses, found=0)
+
+    def address_done(self, _address: str, open_ports: int) -> None:
+        self._open += open_ports
+        self._advance()
+
+    def begin_doors(self, doors: int) -> None:
+        self._task = self._bar.add_task("doors", total=doors, found=doors)
+
+    def door_done(self, _endpoint: Endpoint) -> None:
+        self._advance()
+
+    def _advance(self) -> None:
+        if self._task is not None:
+            self._bar.update(self._task, advance=1, found=self._open)
