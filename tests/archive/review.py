@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from leadglass.server.control import ControlClient
+from leadglass.server.control_client import ControlClient
 from tests.served import Served
 
 

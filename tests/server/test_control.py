@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from leadglass.errors import LeadglassError, UsageError
-from leadglass.server.control import ControlClient
+from leadglass.server.control_client import ControlClient
 from tests.served import Served
 from tests.server.conftest import Copied
 from tests.server.wire import ended, is_served

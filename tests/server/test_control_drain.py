@@ -10,7 +10,8 @@ import pytest
 
 from leadglass.archive.archive import Archive, ArchiveConfig, open_archive
 from leadglass.errors import NotAvailable
-from leadglass.server.control import ControlClient, ControlDoor
+from leadglass.server.control import ControlDoor
+from leadglass.server.control_client import ControlClient
 from leadglass.server.verbs import VERBS, Call
 from tests.server.conftest import Copied
 

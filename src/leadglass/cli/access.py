@@ -38,11 +38,13 @@ class Reach:
 
     @contextmanager
     def connect(self) -> Iterator[Verbs]:
-        from leadglass.server.control import ControlClient, local_principal, run_verb
-
         if self._archive is not None:
+            from leadglass.server.control import local_principal, run_verb
+
             yield Verbs(partial(run_verb, self._archive, local_principal(os.getuid())))
             return
+        from leadglass.server.control_client import ControlClient
+
         client = ControlClient.connect(self._data)
         try:
             yield Verbs(client.call)
@@ -55,13 +57,14 @@ def reach(data: Path, keys: Path, config: Path | None) -> Iterator[Reach]:
     """`config` counts when the archive is opened here: a running `serve` has its own. Raises RefusedForSafety,
     NotAvailable and UsageError with a remedy."""
     # Imported where an archive is reached, so that help, usage errors and the version come at once.
-    from leadglass.archive.archive import open_archive
-    from leadglass.config import load
-    from leadglass.server.control import ControlClient
+    from leadglass.server.control_client import ControlClient
 
     try:
         ControlClient.connect(data).close()
     except NotAvailable:
+        from leadglass.archive.archive import open_archive
+        from leadglass.config import load
+
         archive = open_archive(data, keys, load(config).archive.config())
         try:
             yield Reach(data, archive)

@@ -19,18 +19,15 @@ from typing import Any
 
 import structlog
 
-from leadglass import errors
 from leadglass.archive.archive import Archive
-from leadglass.errors import LeadglassError, NotAvailable, UsageError
+from leadglass.errors import LeadglassError, UsageError
 from leadglass.model import Principal
+from leadglass.server.control_client import ERRORS, short_path
 from leadglass.server.verbs import VERBS, Call
 
 log = structlog.get_logger("control")
 MAX_REQUEST = 1024 * 1024
 MAX_FILES = 64
-_ERRORS: dict[str, type[LeadglassError]] = {
-    name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, LeadglassError)
-}
 
 
 def local_principal(uid: int) -> Principal:
@@ -140,51 +137,9 @@ def run_verb(
     return function(Call(archive, principal, params, tuple(files), progress))
 
 
-class ControlClient:
-    """A connection to a running `serve`. Raises NotAvailable from `connect` when none is running."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self._lines = connection.makefile("rb")
-
-    @classmethod
-    def connect(cls, directory: Path) -> "ControlClient":
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with _short_path(directory / "control.sock") as path:
-                connection.connect(path)
-        except OSError:
-            connection.close()
-            raise NotAvailable("The archive is not being served.") from None
-        return cls(connection)
-
-    def call(
-        self, verb: str, params: dict[str, Any], files: Sequence[int], progress: Callable[[int, int], None]
-    ) -> Any:
-        request = json.dumps({"verb": verb, "params": params, "files": len(files)}).encode() + b"\n"
-        if files:
-            sent = socket.send_fds(self._socket, [request], list(files))
-            self._socket.sendall(request[sent:])
-        else:
-            self._socket.sendall(request)
-        for line in self._lines:
-            answer = json.loads(line)
-            if "progress" in answer:
-                progress(*answer["progress"])
-            elif "error" in answer:
-                raise _ERRORS[answer["error"]](answer["message"], remedy=answer["remedy"])
-            else:
-                return answer["result"]
-        raise NotAvailable("The archive stopped while it was answering.", "See its log, and try again.")
-
-    def close(self) -> None:
-        self._lines.close()
-        self._socket.close()
-
-
 def _nearest(error: LeadglassError) -> str:
     """The name of the error's class in the tree: rooms refine classes, and a client knows those of the tree only."""
-    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in ERRORS)
 
 
 def _requests(caller: socket.socket) -> Iterator[tuple[dict[str, Any], list[int]]]:
@@ -220,23 +175,8 @@ def _bind(path: Path) -> socket.socket:
     # The data directory is locked by us, so a socket that is there is left over from a process that died.
     path.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with _short_path(path) as short:
+    with short_path(path) as short:
         listening.bind(short)
     path.chmod(0o600)
     listening.listen(64)
     return listening
-
-
-class _short_path:  # noqa: N801 - reads as the context manager that it is
-    """A name of a socket that fits the 108 bytes of sun_path, however deep its directory lies."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._directory = -1
-
-    def __enter__(self) -> str:
-        self._directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        return f"/proc/self/fd/{self._directory}/{self._path.name}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._directory)
