@@ -8,13 +8,19 @@ from pathlib import Path
 
 from leadglass.archive.access import AccessLedger
 from leadglass.archive.committer import Committer
+from leadglass.archive.credentials import Credentials
 from leadglass.archive.devices import Registry
 from leadglass.archive.directory import DataDirectory
 from leadglass.archive.disk import DEFAULT_RESERVE, DiskReserve
+from leadglass.archive.enrolment import Enrolments, Parts
 from leadglass.archive.housekeeping import Housekeeping
 from leadglass.archive.journal import Journal
+from leadglass.archive.lockouts import Lockouts
+from leadglass.archive.passkeys import Passkeys
 from leadglass.archive.provision import issue, provision
 from leadglass.archive.refusals import RefusalRecorder
+from leadglass.archive.sessions import SessionLimits, Sessions
+from leadglass.archive.signin import SignIn
 from leadglass.archive.studykeys import Keyring, Salts, open_wrapped
 from leadglass.archive.tokens import Tokens
 from leadglass.archive.users import Clock, Users
@@ -48,6 +54,7 @@ class ArchiveConfig:
     limits: DataSetLimits = field(default_factory=DataSetLimits)
     #: What sessions, tokens and lock-outs go by.
     clock: Clock = now_us
+    sessions: SessionLimits = field(default_factory=SessionLimits)
 
 
 class Archive:
@@ -58,8 +65,8 @@ class Archive:
         self.directory = directory
         self.keys = keys
         self.limits = config.limits
-        self.max_answers = config.max_answers
         self.clock = config.clock
+        self.max_answers = config.max_answers
         self.disk = DiskReserve(directory.path, config.reserve_bytes)
         self.index = Index.open(directory.index, root.derive("index"))
         self.archive_id = self.index.archive_id
@@ -75,7 +82,27 @@ class Archive:
         self.registry = Registry(self.index, self.committer, parse_certificate(keys.read(KeyFile.CA_CERTIFICATE)).der)
         self.users = Users(self.index, self.committer, config.clock)
         self.tokens = Tokens(self.index, self.committer, self.users, config.clock)
-        self.housekeeping = Housekeeping((self.ledger.close_idle, self.refusals.flush_past))
+        self.passkeys = Passkeys(self.index, self.users, config.clock)
+        self.lockouts = Lockouts(self.index, self.committer, config.clock)
+        self.sessions = Sessions(self.index, self.committer, self.users, config.clock, config.sessions)
+        credentials = Credentials(
+            self.users, self.committer, root.derive("account-secrets"), self.archive_id, config.clock
+        )
+        self.sign_in = SignIn(self.users, credentials, self.lockouts, self.committer)
+        self.enrolments = Enrolments(
+            Parts(
+                self.index,
+                self.committer,
+                self.users,
+                self.sessions,
+                self.tokens,
+                credentials,
+                self.passkeys,
+                self.lockouts,
+                config.clock,
+            )
+        )
+        self.housekeeping = Housekeeping((self.ledger.close_idle, self.refusals.flush_past, self.sessions.sweep))
 
     def open(self, row: InstanceRow) -> ObjectReader:
         """A verified reader of one instance's bytes. Raises VerificationFailed."""
