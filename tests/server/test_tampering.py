@@ -45,9 +45,9 @@ def flip(archive: Served, data_set: bytes, part: float) -> None:
         pack.write(bytes([byte ^ 1]))
 
 
-def is_on_record(archive: Served, data_set: bytes) -> None:
+def is_on_record(archive: Served, data_set: bytes, device: str = "workstation") -> None:
     (event,) = events(archive, "verification-failed")
-    assert (event["p"], event["o"], event["s"]) == ("device:workstation", "failed", STUDY)
+    assert (event["p"], event["o"], event["s"]) == (f"device:{device}", "failed", STUDY)
     assert event["d"]["instance"] == instance_of(data_set)
 
 
@@ -85,3 +85,12 @@ def test_noticed_in_the_middle(archive: Served) -> None:
     assert len(part) < len(LARGE)
     assert LARGE.startswith(part)
     is_on_record(archive, LARGE)
+
+
+def test_noticed_when_another_version_arrives(archive: Served) -> None:
+    """What a new version would be compared with is damaged: the store is refused, and the damage is on record."""
+    flip(archive, SMALL, 0.5)
+    with archive:
+        (answer,) = store(archive, ct(1, study=STUDY, pixels=b"\1" * 512))
+    assert answer.status != SUCCESS
+    is_on_record(archive, SMALL, "scanner")

@@ -21,10 +21,11 @@ from leadglass.dicom.attributes import decode_elements
 from leadglass.dicom.compare import ContentDigest, content_digest
 from leadglass.dicom.reader import Scan
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, TransferSyntax
-from leadglass.errors import DataSetError, IdentityConflict, LeadglassError, NotAuthorised
+from leadglass.errors import DataSetError, IdentityConflict, LeadglassError, NotAuthorised, VerificationFailed
 from leadglass.index.attributes import INSTANCE_FIELDS, WANTED_SEQUENCES, WANTED_TAGS
+from leadglass.index.rows import InstanceRow
 from leadglass.inspection.inspector import Inspector, VerdictKind
-from leadglass.model import Operation, Principal
+from leadglass.model import AccessEvent, Operation, Outcome, Principal
 from leadglass.pack.writer import StoredObject
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ CHECK_DISK_EVERY = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a sender says about an object before its data set arrives. `operation` is STORE or IMPORT."""
+    """What a sender says about an object before its data set arrives. `operation` is STORE or IMPORT; `study` the one
+    that it must belong to, "" for any."""
 
     sop_class: str
     sop_instance: str
@@ -59,10 +61,12 @@ class Received:
     operation: Operation = Operation.STORE
     site: str = ""
     issuer: str = ""
+    study: str = ""
 
 
 class StoreSession:
-    """One object being received. Use as a context manager: leaving it without `finish` gives everything up."""
+    """One object being received. Use as a context manager: leaving it without `finish` gives everything up. `study` and
+    `series` are the UIDs that `finish` found, "" before."""
 
     def __init__(self, archive: "Archive", principal: Principal, received: Received) -> None:
         authorise(principal, received.operation)
@@ -76,6 +80,8 @@ class StoreSession:
         self._object = archive.packs.begin()
         self._unchecked = 0
         self._settled = False
+        self.study = ""
+        self.series = ""
 
     def __enter__(self) -> "StoreSession":
         return self
@@ -111,6 +117,7 @@ class StoreSession:
         elements = verdict.scan.elements
         present = {tag: elements[tag] for tag in OWN_TAGS if tag in elements}
         attributes = decode_elements(present, verdict.scan.little_endian)
+        self.study, self.series = attributes[tags.STUDY_INSTANCE_UID], attributes[tags.SERIES_INSTANCE_UID]
         self._check_announced(attributes)
         claim = self._claim(attributes)
         keyed = self._archive.keyring.acquire(claim)
@@ -186,9 +193,30 @@ class StoreSession:
         relations = {}
         for row in question.versions:
             syntax = _syntax(row.transfer_syntax)
-            kept = content_digest(self._archive.open(row).chunks(), syntax, self._archive.limits)
+            try:
+                kept = content_digest(self._archive.open(row).chunks(), syntax, self._archive.limits)
+            except VerificationFailed as error:
+                self._record_damage(row, error)
+                raise
             relations[row.id] = relate(kept, syntax, new, incoming.syntax)
         return relations
+
+    def _record_damage(self, row: InstanceRow, error: VerificationFailed) -> None:
+        """What an object is compared with turned out to be damaged: that is found by whoever comes upon it."""
+        principal = self._principal
+        self._archive.committer.record(
+            AccessEvent(
+                action="verification-failed",
+                outcome=Outcome.FAILED,
+                principal=principal.label,
+                credential=principal.credential,
+                person=principal.person,
+                study=row.study_uid,
+                peer=self._received.peer,
+                detail={"instance": row.uid, "reason": error.message},
+            ),
+            row.study_id,
+        )
 
     def _digest(self, stored: StoredObject, incoming: Incoming) -> ContentDigest:
         reader = self._archive.open_stored(stored, incoming.keyed.key)
@@ -203,6 +231,8 @@ class StoreSession:
             raise DataSetError("The data set's SOP Instance UID is not the one announced.")
         if attributes.get(tags.SOP_CLASS_UID) != self._received.sop_class:
             raise _SopClassMismatchError("The data set's SOP Class UID is not the one announced.")
+        if announced.study not in ("", self.study):
+            raise _OtherStudyError("The object belongs to another study than the request.")
 
     def _claim(self, attributes: dict[int, str]) -> Claim:
         """Patient = (PatientID, Issuer); an issuer that is not in the object comes from the device or the import."""
@@ -218,6 +248,10 @@ class StoreSession:
 
 class _SopClassMismatchError(DataSetError):
     dimse_status = 0xA900  # Data set does not match SOP Class, PS3.4 B.2.3
+
+
+class _OtherStudyError(DataSetError):
+    dimse_status = 0xA901  # of the same range: what was announced does not match, PS3.18 Table I.2-2
 
 
 def record_refused_store(archive: "Archive", principal: Principal, received: Received, error: LeadglassError) -> None:
