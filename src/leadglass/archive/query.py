@@ -78,6 +78,35 @@ def query(archive: "Archive", principal: Principal, request: QueryRequest) -> It
     return _first_and_rest(archive, principal, request, level, first, rows, complete)
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of the answers to a query. `more`: there are others behind it."""
+
+    rows: tuple[Attributes, ...]
+    more: bool
+
+
+def query_page(
+    archive: "Archive", principal: Principal, request: QueryRequest, limit: int | None = None, offset: int = 0
+) -> Page:
+    """At most `limit` answers, and never more than the archive gives to one query, after the first `offset`. Recorded
+    when this returns. Raises NotAuthorised and DataSetError."""
+    allowed = archive.max_answers if limit is None else min(limit, archive.max_answers)
+    try:
+        authorise(principal, Operation.QUERY)
+        level = level_of(request.identifier, request.root)
+        rows = list(
+            archive.index.find(level, request.identifier, scope_of(principal), limit=allowed + 1, offset=offset)
+        )
+    except LeadglassError as error:
+        record_refusal(archive.committer, principal, "query", request.peer, error)
+        raise
+    page = Page(tuple(rows[:allowed]), len(rows) > allowed)
+    event = _event(principal, request, level, "query", len(page.rows), True)
+    archive.committer.run(lambda writing: writing.record(event))
+    return page
+
+
 def _first_and_rest(
     archive: "Archive",
     principal: Principal,

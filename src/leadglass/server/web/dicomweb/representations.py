@@ -1,0 +1,50 @@
+"""The two models in which attributes go out, JSON and XML (PS3.18 8.7.4), and which of them a request wants."""
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+from starlette.requests import Request
+
+from leadglass.server.web.dicomweb.accept import MediaRange
+from leadglass.server.web.dicomweb.dispatch import accepted
+from leadglass.server.web.dicomweb.errors import NotAcceptable
+
+JSON = "application/dicom+json"
+XML = "application/dicom+xml"
+#: What clients that know no DICOM ask for; they are answered in its name.
+_PLAIN_JSON = "application/json"
+
+
+class Model(Enum):
+    """By the media type of its answers."""
+
+    JSON = JSON
+    PLAIN_JSON = _PLAIN_JSON
+    XML = XML
+
+    @property
+    def is_json(self) -> bool:
+        return self is not Model.XML
+
+
+def wanted_model(request: Request) -> Model:
+    """Raises UsageError for a malformed Accept, NotAcceptable."""
+    return _chosen(accepted(request))
+
+
+def _chosen(ranges: Iterable[MediaRange]) -> Model:
+    for wanted in ranges:
+        for model in _offered(wanted):
+            if wanted.covers(model.value):
+                return model
+    raise NotAcceptable(
+        "Attributes are answered in JSON or XML.",
+        f'Accept {JSON}, or multipart/related; type="{XML}".',
+    )
+
+
+def _offered(wanted: MediaRange) -> Sequence[Model]:
+    """XML comes in parts, JSON as a whole (PS3.18 8.7.4)."""
+    if wanted.multipart:
+        return (Model.XML,)
+    return (Model.JSON, Model.PLAIN_JSON) if wanted.multipart is False else (Model.JSON,)
