@@ -57,7 +57,7 @@ class Examiner(DataSetScanner):
         self._path: list[list[int]] = []
         self._creators: set[int] = set()
         self._screened = 0
-        self._look = thorough
+        self._look = False
         self._pixel_bytes = _PIXEL_DATA_LE if syntax.little_endian else _PIXEL_DATA_BE
         self._tail: OpaqueStream | None = None
         self._tail_at = 0
@@ -94,17 +94,15 @@ class Examiner(DataSetScanner):
         if self._tail is not None:
             self._follow(buf)
             return
-        if not self._thorough:
-            # What begins here may be pixels, which look like anything.
-            cut = buf.find(self._pixel_bytes)
-            self._screened = len(buf) if cut < 0 else cut
-            screened = buf if cut < 0 else buf[:cut]
-            self._look = suspicious(screened, explicit=self._frame.explicit)
+        # What begins here may be pixels, which look like anything.
+        cut = buf.find(self._pixel_bytes)
+        self._screened = len(buf) if cut < 0 else cut
+        self._look = suspicious(buf if cut < 0 else buf[:cut], explicit=self._frame.explicit)
         super()._consume(buf)
 
     def _plain(self, buf: bytes, pos: int) -> int:
         after = super()._plain(buf, pos)
-        if after > pos and (self._look or pos >= self._screened or after > len(buf)):
+        if after > pos and (self._thorough or self._look or pos >= self._screened or after > len(buf)):
             self._read_run(buf, pos, after)
         return after
 
@@ -115,8 +113,11 @@ class Examiner(DataSetScanner):
                 self._receive(self._stream_of(tag, vr, stop - head, self._base + head))
                 self._on_stream(memoryview(buf)[head:])
                 self._streaming = True
-            elif look:
-                self._examine(tag, vr, buf[head:stop], self._base + head)
+            else:
+                if self._thorough:
+                    self._note_departures(tag, vr, buf[head:stop], self._base + head)
+                if look and stop - head >= _SHORTEST:
+                    self._examine(tag, vr, buf[head:stop], self._base + head)
 
     def _run(self, buf: bytes, pos: int, after: int) -> Iterator[tuple[int, str, int, int]]:
         """Tag, VR, and where the value begins and ends, of each element of a run that `_plain` has passed over."""
@@ -135,10 +136,6 @@ class Examiner(DataSetScanner):
 
     def _examine(self, tag: int, vr: str, value: bytes, offset: int) -> None:
         """One value that is there as a whole."""
-        if self._thorough:
-            self._note_departures(tag, vr, value, offset)
-        if len(value) < _SHORTEST:
-            return
         if vr in TEXT_VRS:
             if suspicious(value, explicit=False) or vr == "UI":
                 examine(self._findings, value, vr, offset, self._place(tag), private=bool(tag & 0x10000))
@@ -165,8 +162,10 @@ class Examiner(DataSetScanner):
 
     def _on_value(self, element: Element) -> None:
         super()._on_value(element)
-        if self._look or self._base >= self._screened or element.vr not in TEXT_VRS:
-            self._examine(element.tag, element.vr, element.value, element.offset)
+        if self._thorough:
+            self._note_departures(*element)
+        if len(element.value) >= _SHORTEST:
+            self._examine(*element)
 
     def _on_bulk(self, bulk: Bulk) -> None:
         super()._on_bulk(bulk)

@@ -176,10 +176,12 @@ def rare_in_text(data: bytes) -> bool:
         or (b"%" in data and (b"%PDF-" in data or b"X5O!P%@AP" in data))
         or (b"!" in data and (b"Rar!\x1a" in data or b"#!" in data))
         or (b"\xbc" in data and b"7z\xbc\xaf" in data)
-        or (b"\x05\x06" in data and b"PK\x05\x06" in data)
-        or (b"\x03\x04" in data and b"PK\x03\x04" in data)
         or (b"\xd0" in data and b"\xd0\xcf\x11\xe0" in data)
         or (b"\xfa" in data and (b"\xfe\xed\xfa" in data or b"\xfa\xed\xfe" in data))
+        or (b"\xca" in data and b"\xca\xfe\xba\xbe" in data)
         or (b"?" in data and b"<?php" in data)
+        or (b"PK" in data and (b"PK\x03\x04" in data or b"PK\x05\x06" in data))
         or b"PE\0\0" in data
+        or b"vba" in data
+        or b"MSCF\0" in data
     )
