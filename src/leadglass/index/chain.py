@@ -96,10 +96,8 @@ def events(
 
 def disclosures(cursor: Any, study_id: int, limit: int) -> list[EventRow]:
     """Events by which somebody saw something of a study, the newest first."""
-    query = (
-        _EVENT_SELECT + "WHERE event.id IN (SELECT event_id FROM disclosure WHERE study_id = ? "
-        "ORDER BY event_id DESC LIMIT ?) ORDER BY event.id DESC"
-    )
+    listed = "WHERE event.id IN (SELECT event_id FROM disclosure WHERE study_id = ? ORDER BY event_id DESC LIMIT ?)"
+    query = f"{_EVENT_SELECT}{listed} ORDER BY event.id DESC"
     return [EventRow(*row) for row in cursor.execute(query, (study_id, limit))]
 
 

@@ -4,9 +4,14 @@ from starlette.routing import BaseRoute
 
 from leadglass.archive.archive import Archive
 from leadglass.server.web.console import home
+from leadglass.server.web.console.access import AccessPage
 from leadglass.server.web.console.devices import DevicesPage
+from leadglass.server.web.console.download import Download
 from leadglass.server.web.console.studies import StudiesPage
+from leadglass.server.web.console.study import StudyPage
+from leadglass.server.web.console.tokens import TokensPage
 from leadglass.server.web.console.upload import UploadPage
+from leadglass.server.web.console.users import UsersPage
 from leadglass.server.web.pages import Pages
 
 
@@ -14,6 +19,11 @@ def routes(archive: Archive, pages: Pages) -> list[BaseRoute]:
     return [
         *home.routes(),
         *StudiesPage(archive, pages).routes(),
+        *StudyPage(archive, pages).routes(),
+        *Download(archive).routes(),
         *UploadPage(pages).routes(),
+        *AccessPage(archive, pages).routes(),
         *DevicesPage(archive, pages).routes(),
+        *UsersPage(archive, pages).routes(),
+        *TokensPage(archive, pages).routes(),
     ]

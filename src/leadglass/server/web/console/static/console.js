@@ -52,3 +52,16 @@ document.querySelector('form[action="/sign-out"]')?.addEventListener("submit", (
 document.addEventListener("htmx:before:swap", (swap) => {
   if (swap.detail.ctx?.response?.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
 });
+
+// What ends something at once is asked for twice.
+document.addEventListener("submit", (sending) => {
+  const question = sending.target.dataset.confirm;
+  if (question && !confirm(question)) sending.preventDefault();
+});
+
+document.addEventListener("click", async (clicked) => {
+  const button = clicked.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  button.textContent = "Copied";
+});
