@@ -6,13 +6,17 @@ from starlette.routing import BaseRoute
 
 from leadglass.archive.archive import Archive
 from leadglass.server.web.dicomweb.dispatch import Dispatch
+from leadglass.server.web.dicomweb.qido import Qido
+from leadglass.server.web.dicomweb.requests import ROOT
 from leadglass.server.web.dicomweb.wado import Wado
 
-ROOT = "/dicom-web"
 #: Pieces of answers that are made at the same time.
 SENDERS = 16
 
 
 def routes(archive: Archive) -> list[BaseRoute]:
     dispatch = Dispatch(archive, ThreadPoolExecutor(SENDERS, "dicomweb-send"))
-    return [*Wado(dispatch, lambda _source, _target: False).routes(ROOT)]
+    return [
+        *Wado(dispatch, lambda _source, _target: False).routes(ROOT),
+        *Qido(archive).routes(ROOT),
+    ]
