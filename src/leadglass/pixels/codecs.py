@@ -17,21 +17,19 @@ from leadglass.dicom.uids import EXPLICIT_BE
 from leadglass.pixels.codestream import jpeg2000_codestream, jpeg_codestream, jpegxl_codestream
 from leadglass.pixels.description import PixelDescription, Sample
 from leadglass.pixels.failure import CannotDecode, Codestream, Failure
-from leadglass.pixels.syntaxes import DECODED, Family
+from leadglass.pixels.syntaxes import DECODED, LOSSLESS_JPEG, Family
 
 Array = npt.NDArray[Any]
 
 _RLE_HEADER: Final = Struct("<16I")
-_LOSSLESS_JPEG: Final = 0xC3
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """`samples`: rows × columns × samples per pixel, in the declared type (pixels of 1 bit as bytes of 0 and 1);
-    `photometric`: what they now mean (PS3.3 C.7.6.3.1.2)."""
+    """`samples`: rows × columns × samples per pixel, in the declared type (pixels of 1 bit as bytes of 0 and 1); what
+    they mean, `transcoding.decoded_photometric` says. `codestream`: what the frame's own header says."""
 
     samples: Array
-    photometric: str
     codestream: Codestream
 
 
@@ -73,9 +71,9 @@ def _from_bytes(description: PixelDescription, frame: memoryview, *, big_endian:
         values = _pairs_swapped(frame, expected)
     else:
         kind = stored_type(description)
-        values = stored.view(kind.newbyteorder(">") if big_endian else kind)
+        values = stored.view(kind.newbyteorder(">")).astype(kind) if big_endian else stored.view(kind)
     shaped = _interleaved(values, description)
-    return Decoded(shaped, description.photometric_interpretation, Codestream())
+    return Decoded(shaped, Codestream())
 
 
 def _pairs_swapped(frame: memoryview, expected: int) -> Array:
@@ -104,7 +102,7 @@ def _subsampled(description: PixelDescription, frame: memoryview) -> Decoded:
     pixels = np.empty((rows, columns // 2, 2, 3), np.uint8)
     pixels[..., 0] = four[..., :2]
     pixels[..., 1:] = four[..., None, 2:]
-    return Decoded(pixels.reshape(rows, columns, 3), "YBR_FULL", Codestream())
+    return Decoded(pixels.reshape(rows, columns, 3), Codestream())
 
 
 def _deflated(description: PixelDescription, frame: memoryview) -> Decoded:
@@ -141,7 +139,7 @@ def _rle(description: PixelDescription, frame: memoryview) -> Decoded:
         pixels[:, sample, width - 1 - byte] = _unpacked(frame[start:end], size)
     values = pixels.reshape(-1).view(stored_type(description))
     shaped = values.reshape(description.rows, description.columns, description.samples_per_pixel)
-    return Decoded(shaped, description.photometric_interpretation, Codestream())
+    return Decoded(shaped, Codestream())
 
 
 def _unpacked(segment: memoryview, size: int) -> Array:
@@ -160,40 +158,39 @@ def _unpacked(segment: memoryview, size: int) -> Array:
 
 
 def _jpeg(description: PixelDescription, frame: memoryview) -> Decoded:
-    codestream, marker, transform = jpeg_codestream(frame)
+    codestream, transform = jpeg_codestream(frame)
     _check(description, codestream)
-    photometric = description.photometric_interpretation
-    if marker == _LOSSLESS_JPEG or description.samples_per_pixel == 1:
+    if description.transfer_syntax in LOSSLESS_JPEG or description.samples_per_pixel == 1:
         samples = _called(imagecodecs.jpeg8_decode, frame)
     else:
         # PS3.5 8.2.1: the Photometric Interpretation says what the components are; only an Adobe segment that says
         # otherwise is believed more, since nobody writes one by accident.
+        photometric = description.photometric_interpretation
         stated = photometric.startswith("YBR") if transform is None else transform == 1
         space = "YCBCR" if stated else "RGB"
         samples = _called(imagecodecs.jpeg8_decode, frame, colorspace=space, outcolorspace="RGB")
-        photometric = "RGB"
-    return _fitted(description, samples, photometric, codestream)
+    return _fitted(description, samples, codestream)
 
 
 def _jpeg_ls(description: PixelDescription, frame: memoryview) -> Decoded:
-    codestream, _, _ = jpeg_codestream(frame)
+    codestream, _ = jpeg_codestream(frame)
     _check(description, codestream)
     samples = _called(imagecodecs.jpegls_decode, frame)
-    return _fitted(description, samples, description.photometric_interpretation, codestream)
+    return _fitted(description, samples, codestream)
 
 
 def _jpeg_2000(description: PixelDescription, frame: memoryview) -> Decoded:
     codestream = jpeg2000_codestream(frame)
     _check(description, codestream)
     samples = _called(imagecodecs.jpeg2k_decode, frame, planar=False, numthreads=1)
-    return _fitted(description, samples, _untransformed(description), codestream)
+    return _fitted(description, samples, codestream)
 
 
 def _htj2k(description: PixelDescription, frame: memoryview) -> Decoded:
     codestream = jpeg2000_codestream(frame)
     _check(description, codestream)
     samples = _called(imagecodecs.htj2k_decode, frame, planar=False)
-    return _fitted(description, samples, _untransformed(description), codestream)
+    return _fitted(description, samples, codestream)
 
 
 def _jpeg_xl(description: PixelDescription, frame: memoryview) -> Decoded:
@@ -201,17 +198,9 @@ def _jpeg_xl(description: PixelDescription, frame: memoryview) -> Decoded:
     if (codestream.rows, codestream.columns) != (description.rows, description.columns):
         raise CannotDecode(Failure.MISMATCH, codestream)
     samples = _called(imagecodecs.jpegxl_decode, frame, numthreads=1, keeporientation=True)
-    photometric = description.photometric_interpretation
-    photometric = "RGB" if photometric.startswith(("YBR", "XYB")) else photometric
     depth = samples.shape[2] if samples.ndim == 3 else 1
     actual = Codestream(codestream.rows, codestream.columns, depth, samples.itemsize * 8)
-    return _fitted(description, samples, photometric, actual)
-
-
-def _untransformed(description: PixelDescription) -> str:
-    """The multiple component transformation is undone by the decoder: PS3.3 C.7.6.3.1.2, YBR_ICT and YBR_RCT."""
-    photometric = description.photometric_interpretation
-    return "RGB" if photometric in ("YBR_ICT", "YBR_RCT") else photometric
+    return _fitted(description, samples, actual)
 
 
 def _check(description: PixelDescription, codestream: Codestream) -> None:
@@ -231,7 +220,7 @@ def _called(decoder: Callable[..., Array], frame: memoryview, **options: object)
         raise CannotDecode(Failure.BROKEN) from None
 
 
-def _fitted(description: PixelDescription, samples: Array, photometric: str, codestream: Codestream) -> Decoded:
+def _fitted(description: PixelDescription, samples: Array, codestream: Codestream) -> Decoded:
     """The samples in the declared type. Codestreams hold fewer bits than are allocated, and some lie about signs."""
     shape = description.rows, description.columns, description.samples_per_pixel
     if samples.size != shape[0] * shape[1] * shape[2] or samples.dtype.kind not in "iu":
@@ -243,7 +232,7 @@ def _fitted(description: PixelDescription, samples: Array, photometric: str, cod
         samples = turned << spare >> spare
     if samples.itemsize > kind.itemsize and codestream.bits > description.bits_allocated:
         raise CannotDecode(Failure.MISMATCH, codestream)
-    return Decoded(samples.astype(kind, copy=False).reshape(shape), photometric, codestream)
+    return Decoded(samples.astype(kind, copy=False).reshape(shape), codestream)
 
 
 _ANY_SAMPLE: Final = frozenset({Family.NATIVE, Family.DEFLATED, Family.RLE})

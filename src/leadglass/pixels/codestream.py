@@ -28,9 +28,9 @@ def _broken() -> CannotDecode:
     return CannotDecode(Failure.BROKEN)
 
 
-def jpeg_codestream(frame: memoryview) -> tuple[Codestream, int, int | None]:
-    """Of JPEG (ITU-T T.81) and JPEG-LS (T.87): with the SOF marker, and the colour transform that an Adobe segment
-    states (T.872 6.5.3), None without one."""
+def jpeg_codestream(frame: memoryview) -> tuple[Codestream, int | None]:
+    """Of JPEG (ITU-T T.81) and JPEG-LS (T.87): with the colour transform that an Adobe segment states (T.872 6.5.3),
+    None without one."""
     if bytes(frame[:2]) != b"\xff\xd8":
         raise _broken()
     at, transform = 2, None
@@ -45,7 +45,7 @@ def jpeg_codestream(frame: memoryview) -> tuple[Codestream, int, int | None]:
                 at += 2
             elif marker in _START_OF_FRAME:
                 bits, rows, columns, samples = _FRAME_HEADER.unpack_from(frame, at + 4)
-                return Codestream(rows, columns, samples, bits), marker, transform
+                return Codestream(rows, columns, samples, bits), transform
             else:
                 if marker == 0xEE and length >= 14 and bytes(frame[at + 4 : at + 9]) == _ADOBE:
                     transform = frame[at + 15]

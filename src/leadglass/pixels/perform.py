@@ -1,19 +1,20 @@
 """Does a job inside a worker. Nothing but the worker imports this: here the codecs are."""
 
+import warnings
 from dataclasses import replace
 
 import imagecodecs
 import numpy as np
 
 from leadglass.dicom.uids import EXPLICIT_LE
-from leadglass.pixels.codecs import Decoded, decode
-from leadglass.pixels.description import PixelDescription
+from leadglass.pixels.codecs import decode
+from leadglass.pixels.description import PixelDescription, Sample, VoiFunction, Window
 from leadglass.pixels.failure import CannotDecode, Codestream, Failure
 from leadglass.pixels.job import Check, Decode, Job, Render, Transcode
 from leadglass.pixels.render import render
 from leadglass.pixels.rendering import Format, Rendering, Viewport
-from leadglass.pixels.syntaxes import ENCODED
-from leadglass.pixels.transcode import transcode
+from leadglass.pixels.syntaxes import ENCODED, JPEG_BASELINE, JPEG_XL_LOSSLESS
+from leadglass.pixels.transcode import native, transcode
 
 
 def perform(job: Job, frame: memoryview) -> tuple[Codestream, bytes | bytearray | memoryview]:
@@ -31,34 +32,25 @@ def perform(job: Job, frame: memoryview) -> tuple[Codestream, bytes | bytearray 
     raise CannotDecode(Failure.UNSUPPORTED)
 
 
-def native(description: PixelDescription, decoded: Decoded) -> bytes:
-    """Native little endian, PS3.5 8.1."""
-    if description.bits_allocated == 1:
-        return np.packbits(decoded.samples.reshape(-1), bitorder="little").tobytes()
-    return decoded.samples.tobytes()
-
-
 def warm_up() -> None:
     """Loads every codec by using it: once the doors are closed, nothing more can be loaded."""
-    for samples, bits in ((1, 8), (3, 8), (1, 16)):
-        description = PixelDescription(
-            transfer_syntax=EXPLICIT_LE,
-            rows=16,
-            columns=16,
-            samples_per_pixel=samples,
-            photometric_interpretation="MONOCHROME2" if samples == 1 else "RGB",
-            bits_allocated=bits,
-            bits_stored=bits,
-            high_bit=bits - 1,
-            signed=False,
-        )
+    # A warning would be looked up in source files before it is written to an output that is closed.
+    np.seterr(all="ignore")
+    warnings.simplefilter("ignore")
+    gray = PixelDescription(EXPLICIT_LE, 16, 16, 1, "MONOCHROME2", 16, 12, 11, signed=True)
+    colour = PixelDescription(EXPLICIT_LE, 16, 16, 3, "RGB", 8, 8, 7, signed=False)
+    dose = PixelDescription(EXPLICIT_LE, 16, 16, 1, "MONOCHROME2", 32, 32, 31, signed=False)
+    for description in (gray, colour):
         blank = memoryview(bytes(description.frame_bytes))
         for transfer_syntax in ENCODED:
             _, frame = perform(Transcode(description, transfer_syntax), blank)
-            encoded = replace(description, transfer_syntax=transfer_syntax)
-            for image_format in Format:
-                rendering = Rendering(image_format, viewport=Viewport(8, 8))
-                perform(Render(encoded, rendering), memoryview(frame))
+            perform(Decode(replace(description, transfer_syntax=transfer_syntax)), memoryview(frame))
+    sigmoid = Window(0, 100, VoiFunction.SIGMOID)
+    for description in (gray, colour, dose, replace(dose, sample=Sample.FLOAT)):
+        frame = bytes(each % 251 for each in range(description.frame_bytes))
+        for rendering in (Rendering(viewport=Viewport(8, 8)), Rendering(Format.PNG, sigmoid)):
+            perform(Render(description, rendering), memoryview(frame))
     jpeg = imagecodecs.jpeg8_encode(np.zeros((16, 16, 3), np.uint8))
-    imagecodecs.jpeg8_decode(jpeg, colorspace="YCBCR", outcolorspace="RGB")
-    imagecodecs.jpegxl_decode(imagecodecs.jpegxl_encode(np.zeros((16, 16), np.uint8), numthreads=1), numthreads=1)
+    perform(Decode(replace(colour, transfer_syntax=JPEG_BASELINE)), memoryview(jpeg))
+    jpegxl = imagecodecs.jpegxl_encode(np.zeros((16, 16, 3), np.uint8), numthreads=1)
+    perform(Decode(replace(colour, transfer_syntax=JPEG_XL_LOSSLESS)), memoryview(jpegxl))

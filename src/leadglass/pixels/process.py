@@ -22,6 +22,7 @@ _LONGEST_TEXT: Final = 200
 #: A process whose pipe has closed is all but gone; the kernel still takes its memory down.
 _DYING_SECONDS: Final = 5.0
 
+_NO_SANDBOX: Final = "Images cannot be decoded in a sandbox here."
 REMEDY: Final = (
     "Decoding needs Linux 5.13 or newer with Landlock enabled (`landlock` in /sys/kernel/security/lsm), seccomp, and "
     "the library libseccomp 2 (Debian: apt install libseccomp2); in a container or unit no filter may forbid the "
@@ -82,10 +83,12 @@ class WorkerProcess:
                 return
             text = self._receive(min(length, _LONGEST_TEXT), deadline) if outcome == NO_SANDBOX else b""
         except WorkerFailed as failed:
+            if failed.failure is Failure.ESCAPING:  # A filter around us kills where others refuse.
+                raise SandboxMissing(f"{_NO_SANDBOX} A system call filter forbids it.", REMEDY) from None
             what = "does not start in time" if failed.failure is Failure.TIMED_OUT else "ends at its start"
             remedy = "Run `make install` again: imagecodecs, numpy and Pillow must be importable."
             raise NotAvailable(f"The decoder {what}.", remedy) from None
-        raise SandboxMissing(f"Images cannot be decoded in a sandbox here. {text.decode('ascii', 'replace')}", REMEDY)
+        raise SandboxMissing(f"{_NO_SANDBOX} {text.decode('ascii', 'replace')}", REMEDY)
 
     def ask(self, job: object, frame: memoryview, seconds: float, longest: int) -> Reply:
         """The reply, of at most `longest` bytes. Raises WorkerFailed."""

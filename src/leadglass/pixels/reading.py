@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from leadglass.dicom import tags
+from leadglass.dicom.dictionary import keyword_of
 from leadglass.dicom.tags import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.errors import DataSetError, DecodingFailed
@@ -83,7 +84,7 @@ def _description(root: Group, syntax: TransferSyntax, tag: int, vr: str) -> Pixe
 def _required(root: Group, tag: int) -> int:
     values = root.integers(tag)
     if not values:
-        raise DataSetError(f"The image has no {tag >> 16:04X},{tag & 0xFFFF:04X} (PS3.3 C.7.6.3).")
+        raise DataSetError(f"The image has no {keyword_of(tag)} (PS3.3 C.7.6.3).")
     return values[0]
 
 

@@ -21,6 +21,7 @@ from leadglass.pixels.description import (
 )
 from leadglass.pixels.failure import CannotDecode, Failure
 from leadglass.pixels.rendering import Format, Rendering, Viewport
+from leadglass.pixels.transcoding import decoded_photometric
 
 Gray = npt.NDArray[np.uint8]
 
@@ -35,15 +36,16 @@ _FINE_QUALITY: Final = 90
 
 def render(description: PixelDescription, decoded: Decoded, rendering: Rendering) -> bytes:
     """The encoded image. Overlays are not burnt in. Raises CannotDecode."""
-    if decoded.photometric in MONOCHROME:
+    photometric = decoded_photometric(description)
+    if photometric in MONOCHROME:
         shown = _gray(description, decoded.samples[..., 0], rendering.window)
-    elif decoded.photometric == PALETTE_COLOR and description.palette is not None:
+    elif photometric == PALETTE_COLOR and description.palette is not None:
         shown = _coloured(_meaningful(description, decoded.samples[..., 0]), description.palette)
-    elif decoded.photometric in ("RGB", "YBR_FULL") and description.samples_per_pixel == 3:
+    elif photometric in ("RGB", "YBR_FULL") and description.samples_per_pixel == 3:
         shown = _to_8_bits(description, decoded.samples)
     else:
         raise CannotDecode(Failure.UNSUPPORTED)
-    image = Image.fromarray(np.ascontiguousarray(shown), "YCbCr" if decoded.photometric == "YBR_FULL" else None)
+    image = Image.fromarray(np.ascontiguousarray(shown), "YCbCr" if photometric == "YBR_FULL" else None)
     if image.mode == "YCbCr":  # PS3.3 C.7.6.3.1.2, YBR_FULL: the equations of JFIF.
         image = image.convert("RGB")
     return _encoded(_placed(image, description.aspect, rendering.viewport), rendering)
@@ -116,7 +118,8 @@ def _fitting(description: PixelDescription, values: Array, counts: Array | None)
         ends = _modality(description.gray, np.array((low, low + (1 << description.bits_stored) - 1)))
         first, last = float(ends.min()), float(ends.max())
     elif counts is None:
-        first, last = (float(each) for each in np.quantile(values, (_TAIL, 1 - _TAIL)))
+        places = [int(values.size * _TAIL), int(values.size * (1 - _TAIL))]
+        first, last = (float(each) for each in np.partition(values, places, axis=None)[places])
     else:
         total = np.cumsum(counts)
         ends = np.searchsorted(total, (total[-1] * _TAIL, total[-1] * (1 - _TAIL)))

@@ -24,11 +24,10 @@ class Family(StrEnum):
 _ROOT: Final = "1.2.840.10008.1.2."
 RLE: Final = _ROOT + "5"
 JPEG_BASELINE: Final = _ROOT + "4.50"
-JPEG_LOSSLESS_SV1: Final = _ROOT + "4.70"
 JPEG_LS_LOSSLESS: Final = _ROOT + "4.80"
 JPEG_2000_LOSSLESS: Final = _ROOT + "4.90"
 HTJ2K_LOSSLESS: Final = _ROOT + "4.201"
-HTJ2K_LOSSLESS_RPCL: Final = _ROOT + "4.202"
+JPEG_XL_LOSSLESS: Final = _ROOT + "4.110"
 
 #: Transfer syntax → family: what is decoded. PS3.5 A.4 and 10.
 DECODED: Final[Mapping[str, Family]] = MappingProxyType(
@@ -43,5 +42,6 @@ DECODED: Final[Mapping[str, Family]] = MappingProxyType(
         **dict.fromkeys((_ROOT + f"4.{each}" for each in (110, 111, 112)), Family.JPEG_XL),
     }
 )
+LOSSLESS_JPEG: Final = frozenset({_ROOT + "4.57", _ROOT + "4.70"})
 #: What frames can be transcoded to, all of them without loss.
 ENCODED: Final = (EXPLICIT_LE, RLE, JPEG_LS_LOSSLESS, JPEG_2000_LOSSLESS, HTJ2K_LOSSLESS)

@@ -8,30 +8,40 @@ import numpy as np
 
 from leadglass.dicom.uids import EXPLICIT_LE
 from leadglass.pixels.codecs import Array, Decoded
-from leadglass.pixels.description import PixelDescription
+from leadglass.pixels.description import PixelDescription, Sample
 from leadglass.pixels.failure import CannotDecode, Failure
 from leadglass.pixels.syntaxes import HTJ2K_LOSSLESS, JPEG_2000_LOSSLESS, JPEG_LS_LOSSLESS, RLE
 
 _RLE_HEADER: Final = Struct("<16I")
+_WHOLE_BYTES: Final = (8, 16, 32, 64)
 
 
 def transcode(description: PixelDescription, decoded: Decoded, transfer_syntax: str) -> bytes:
-    """The frame in `transfer_syntax`, of even length (PS3.5 A.4). Raises CannotDecode."""
-    encoder = {
-        EXPLICIT_LE: _native,
-        RLE: _rle,
-        JPEG_LS_LOSSLESS: _jpeg_ls,
-        JPEG_2000_LOSSLESS: _jpeg_2000,
-        HTJ2K_LOSSLESS: _htj2k,
-    }.get(transfer_syntax)
-    if encoder is None or description.bits_allocated not in (8, 16):
+    """The frame in `transfer_syntax`; an encapsulated one of even length (PS3.5 A.4). Raises CannotDecode."""
+    if transfer_syntax == EXPLICIT_LE:
+        return native(description, decoded)
+    # The codecs of imagecodecs write samples of up to 16 bits.
+    widths = _WHOLE_BYTES if transfer_syntax == RLE else (8, 16)
+    if description.bits_allocated not in widths or description.sample is not Sample.INTEGER:
         raise CannotDecode(Failure.UNSUPPORTED)
-    frame = encoder(decoded.samples)
+    if transfer_syntax == RLE:
+        frame = _rle(decoded.samples)
+    elif transfer_syntax == JPEG_LS_LOSSLESS:
+        frame = _jpeg_ls(decoded.samples)
+    elif transfer_syntax == JPEG_2000_LOSSLESS:
+        frame = _jpeg_2000(decoded.samples, description.bits_stored)
+    elif transfer_syntax == HTJ2K_LOSSLESS:
+        frame = _htj2k(decoded.samples)
+    else:
+        raise CannotDecode(Failure.UNSUPPORTED)
     return frame + b"\0" if len(frame) & 1 else frame
 
 
-def _native(samples: Array) -> bytes:
-    return samples.tobytes()
+def native(description: PixelDescription, decoded: Decoded) -> bytes:
+    """Native little endian, PS3.5 8.1: colour by pixel, pixels of 1 bit packed."""
+    if description.bits_allocated == 1:
+        return np.packbits(decoded.samples.reshape(-1), bitorder="little").tobytes()
+    return decoded.samples.tobytes()
 
 
 def _flat(samples: Array) -> Array:
@@ -67,10 +77,19 @@ def _jpeg_ls(samples: Array) -> bytes:
     return bytes(imagecodecs.jpegls_encode(flat, out=2 * flat.nbytes + 4096))
 
 
-def _jpeg_2000(samples: Array) -> bytes:
-    return bytes(
-        imagecodecs.jpeg2k_encode(_flat(samples), level=0, codecformat="J2K", reversible=True, mct=False, numthreads=1)
+def _jpeg_2000(samples: Array, bits_stored: int) -> bytes:
+    # PS3.5 8.2.4: as deep as Bits Stored, unless the bits above hold something too.
+    bits = max(bits_stored, _bits_of(samples))
+    frame = imagecodecs.jpeg2k_encode(
+        *(_flat(samples), 0), codecformat="J2K", reversible=True, mct=False, bitspersample=bits, numthreads=1
     )
+    return bytes(frame)
+
+
+def _bits_of(samples: Array) -> int:
+    lowest, highest = int(samples.min()), int(samples.max())
+    bits = max(highest.bit_length(), (-lowest - 1).bit_length() if lowest < 0 else 0)
+    return bits + (samples.dtype.kind == "i")
 
 
 def _htj2k(samples: Array) -> bytes:
