@@ -200,8 +200,8 @@ def lockouts(cursor: Any) -> tuple[LockoutRow, ...]:
 def shares(cursor: Any, study_id: int) -> tuple[ShareRow, ...]:
     """Of one study, those that are over too."""
     rows = cursor.execute(
-        "SELECT share.id, account_id, study_id, study.uid, sharer, share.created, until, revoked "
-        "FROM share JOIN study ON study.id = share.study_id WHERE study_id = ? ORDER BY share.id",
+        "SELECT share.id, account_id, share.study_id, study.uid, sharer, share.created, until, revoked "
+        "FROM share JOIN study ON study.id = share.study_id WHERE share.study_id = ? ORDER BY share.id",
         (study_id,),
     )
     return tuple(ShareRow(*row) for row in rows)
