@@ -1,0 +1,218 @@
+"""One web door, from its front page to the last sample: what a stranger gets there over HTTP or HTTPS."""
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+from leadglass.assess.counting.census import Census
+from leadglass.assess.counting.distinct import Fingerprints
+from leadglass.assess.observation import Exchange, Fact, Observation, ObservationKind, ServiceResult
+from leadglass.assess.probes import web_dicomweb as dicomweb
+from leadglass.assess.probes import web_listing as listing
+from leadglass.assess.probes import web_orthanc as orthanc
+from leadglass.assess.probes import web_roots as roots
+from leadglass.assess.probes.credentials import try_delivered
+from leadglass.assess.probes.web_client import WebWay
+from leadglass.assess.probes.web_products import Front, front, pages
+from leadglass.assess.reach import BudgetSpent
+from leadglass.errors import FormatError, NotAvailable
+
+_T = TypeVar("_T")
+_MOST_COUNTED: Final = 4
+
+
+class WebProbe:
+    """`census`: what was counted at this door, once `run` is through. `allow_credentials`: as the scope says."""
+
+    def __init__(self, way: WebWay, fingerprints: Fingerprints, *, allow_credentials: bool) -> None:
+        self._way = way
+        self._fingerprints = fingerprints
+        self._allow_credentials = allow_credentials
+        self._observations: list[Observation] = []
+        self._unknowns: list[str] = []
+        self._product = ""
+        self._medical: Exchange | None = None
+        self._known: tuple[str, str, str] | None = None
+        self.census = Census(fingerprints)
+
+    def run(self) -> ServiceResult:
+        """NotHttp if what answers is no HTTP, NotAvailable if nobody does. Whatever goes wrong once the door has spoken
+        HTTP is told among the unknowns."""
+        root = front(self._way, "/")
+        self._see(ObservationKind.OTHER_SERVICE, root.exchange, protocol=self._way.protocol, server=root.server)
+        try:
+            self._look_around(root)
+        except BudgetSpent:
+            self._unknowns.append("the time or the bytes that one address may have are spent")
+        if self._way.strikes.out:
+            self._unknowns.append("it stopped answering before everything was looked at")
+        if self._medical is not None and self._way.protocol == "http":
+            self._see(ObservationKind.WEB_PLAINTEXT, self._medical)
+        return ServiceResult(
+            self._way.endpoint,
+            self._way.protocol,
+            self._product,
+            self.census.counters(),
+            self.census.oldest,
+            self.census.newest,
+            self.census.identifiers,
+            tuple(self._observations),
+            tuple(dict.fromkeys(self._unknowns)),
+        )
+
+    def _look_around(self, root: Front) -> None:
+        system = self._attempt("Orthanc's interface", partial(orthanc.look, self._way))
+        if system is not None and system.access != "absent":
+            self._on_orthanc(system)
+        counted = self._dicomweb()
+        if system is not None and system.access == "open" and not counted:
+            self._attempt("counting over Orthanc's interface", self._count_orthanc)
+        self._pages(root)
+        self._wado_uri()
+        self._listings(root)
+        if self._allow_credentials and (system is None or system.access != "open"):
+            self._attempt("delivered passwords", self._credentials)
+
+    def _on_orthanc(self, system: orthanc.System) -> None:
+        self._name(system.product, system.exchange)
+        if system.access == "closed":
+            self._see(ObservationKind.WEB_LOGIN, system.exchange, interface="orthanc", root="/")
+            return
+        self._see(
+            ObservationKind.WEB_SERVICE,
+            system.exchange,
+            interface="orthanc",
+            root="/",
+            access="open",
+            administration=True,
+        )
+        self._see(ObservationKind.WEB_STORE_INDICATED, system.exchange, interface="orthanc", root="/")
+
+    def _dicomweb(self) -> bool:
+        """Whether studies were counted."""
+        known = dict.fromkeys(roots.KNOWN, "")
+        for root, product, exchange in roots.told(self._way):
+            self._name(product, exchange)
+            known[root] = product
+        opened = 0
+        for root in known:
+            room = self._attempt(f"DICOMweb at {root}", partial(dicomweb.look, self._way, root))
+            if room is None or room.access == "absent":
+                continue
+            self._medical = room.exchange
+            if room.access == "closed":
+                self._see(ObservationKind.WEB_LOGIN, room.exchange, interface="dicomweb", root=root)
+            elif opened < _MOST_COUNTED:
+                opened += 1
+                self._count_dicomweb(room)
+        return opened > 0
+
+    def _count_dicomweb(self, room: dicomweb.Room) -> None:
+        way, root = self._way, room.root
+        sample = dicomweb.Sample()
+        if room.first:
+            dicomweb.prove(way, root, (room.first,), sample)
+        census = Census(self._fingerprints, retrievable=bool(sample.proven))
+        found = dicomweb.StudyList(way, root, census).count()
+        dicomweb.count_below(way, root, census, found.without_counts)
+        dicomweb.prove(way, root, (each for each in found.drawn if each != room.first), sample)
+        for instance in sample.proven:
+            census.prove(instance)
+        self._see(
+            ObservationKind.WEB_QUERY,
+            found.exchange or room.exchange,
+            interface="dicomweb",
+            root=root,
+            answers=found.answers,
+            capped=found.capped,
+            split=found.split,
+        )
+        if sample.exchanges:
+            self._observations.append(sample.observation("dicomweb", root))
+        self._known = self._known or sample.known
+        self._unknowns += found.unknowns
+        self.census.absorb(census)
+
+    def _count_orthanc(self) -> None:
+        sample = dicomweb.Sample()
+        orthanc.prove(self._way, sample)
+        census = Census(self._fingerprints, retrievable=bool(sample.proven))
+        found = orthanc.StudyList(self._way, census)
+        found.count()
+        for instance in sample.proven:
+            census.prove(instance)
+        if found.exchange is not None:
+            self._see(ObservationKind.WEB_QUERY, found.exchange, interface="orthanc", root="/", answers=found.answers)
+        if sample.exchanges:
+            self._observations.append(sample.observation("orthanc", "/"))
+        self._unknowns += found.unknowns
+        self.census.absorb(census)
+
+    def _pages(self, root: Front) -> None:
+        for page in pages(self._way, root):
+            signature = page.signature
+            self._name(signature.product, page.exchange)
+            kind = ObservationKind.WEB_SERVICE if page.access == "open" else ObservationKind.WEB_LOGIN
+            self._see(
+                kind,
+                page.exchange,
+                interface=signature.interface,
+                root=signature.path.split("?")[0],
+                access=page.access,
+                viewer=signature.interface == "viewer",
+            )
+
+    def _wado_uri(self) -> None:
+        nowhere = self._attempt("a path that does not exist", partial(front, self._way, f"/{secrets.token_hex(8)}"))
+        if nowhere is None:
+            return
+        for path, access, exchange in roots.wado_uri(self._way, nowhere.status, self._known):
+            self._medical = exchange
+            kind = ObservationKind.WEB_SERVICE if access == "open" else ObservationKind.WEB_LOGIN
+            self._see(kind, exchange, interface="wado-uri", root=path, access=access)
+
+    def _listings(self, root: Front) -> None:
+        found = ["/"] if listing.is_listing(root) else []
+        for folder in () if found else listing.FOLDERS:
+            page = self._attempt(f"the folder {folder}", partial(front, self._way, folder))
+            if page is not None and listing.is_listing(page):
+                found.append(folder)
+        for folder in found:
+            walked = listing.walk(self._way, folder)
+            self._observations.append(walked.observation())
+            if walked.dicom_files and walked.exchanges:
+                self._medical = walked.exchanges[0]
+                census = Census(self._fingerprints, retrievable=True)
+                walked.count.count_into(census, complete=walked.complete)
+                self.census.absorb(census)
+
+    def _credentials(self) -> None:
+        trial = try_delivered(self._way, self._product)
+        if trial is None:
+            return
+        self._observations.append(trial.observation)
+        if trial.way is not None:
+            # Whoever has read the manual goes on from here; so do the numbers.
+            self._way = trial.way
+            if not self._dicomweb() and self._product.startswith("Orthanc"):
+                self._count_orthanc()
+
+    def _name(self, product: str, exchange: Exchange) -> None:
+        """The first product that shows, or the same with its version."""
+        self._medical = self._medical or exchange
+        if not self._product or product.startswith(f"{self._product} "):
+            self._product = product
+
+    def _see(self, kind: ObservationKind, exchange: Exchange, **facts: Fact) -> None:
+        self._observations.append(Observation(kind, facts, (exchange,)))
+
+    def _attempt(self, what: str, act: Callable[[], _T]) -> _T | None:
+        """A step after which the others still make sense, however it ends; what fails in the peer's time is told."""
+        try:
+            return act()
+        except BudgetSpent:
+            raise
+        except (NotAvailable, FormatError) as error:
+            self._unknowns.append(f"{what} came to nothing: {type(error).__name__}")
+            return None
