@@ -13,6 +13,9 @@ for (const event of ["click", "keydown"]) {
 
 // Small pictures that cannot be made (a report, no sandbox for decoding) leave the modality's letters in their place.
 document.addEventListener("error", (failed) => failed.target.closest?.(".picture") && failed.target.remove(), true);
+for (const picture of document.querySelectorAll(".picture img")) {
+  if (picture.complete && picture.naturalWidth === 0) picture.remove(); // it failed before this script ran
+}
 
 // `/` goes to the search, arrows go through the list.
 document.addEventListener("keydown", (pressed) => {
