@@ -179,10 +179,6 @@ def _request_items() -> ColumnElement[Any]:
     )
 
 
-def _series_count() -> ColumnElement[Any]:
-    return select(func.count()).select_from(_below).where(_series_visible).correlate(study).scalar_subquery()
-
-
 def _sop_classes() -> ColumnElement[Any]:
     source = _below.join(_instance_below, _instance_below.c.series_id == _below.c.id).join(
         _class_below, _class_below.c.id == _instance_below.c.sop_class
@@ -203,9 +199,9 @@ _PLAIN: Final[dict[int, ColumnElement[Any]]] = {
     tags.PATIENT_ID: patient.c.patient_id,
     tags.ISSUER_OF_PATIENT_ID: patient.c.issuer,
     tags.STUDY_INSTANCE_UID: study.c.uid,
-    tags.MODALITIES_IN_STUDY: _joined(_below.c.modality, _below, _series_visible),
+    tags.MODALITIES_IN_STUDY: func.coalesce(study.c.modalities, ""),
     tags.SOP_CLASSES_IN_STUDY: _sop_classes(),
-    tags.NUMBER_OF_STUDY_RELATED_SERIES: cast(_series_count(), Text),
+    tags.NUMBER_OF_STUDY_RELATED_SERIES: cast(study.c.series_shown, Text),
     tags.NUMBER_OF_STUDY_RELATED_INSTANCES: cast(study.c.instances, Text),
     tags.SERIES_INSTANCE_UID: series.c.uid,
     tags.REQUEST_ATTRIBUTES_SEQUENCE: _request_items(),

@@ -86,7 +86,17 @@ def _copy(table: str, given: str, columns: str, key: str) -> str:
 _INSERT_STUDY = _insert("study", "uid, owner, patient_key, site, wrapped_key, created, " + _STUDY_TEXTS)
 _UPDATE_STUDY = _update("study", _STUDY_TEXTS)
 _INSERT_SERIES = _insert("series", "study_id, uid, " + _SERIES_TEXTS)
-_UPDATE_SERIES = _update("series", _SERIES_TEXTS)
+_UPDATE_SERIES = _update("series", _SERIES_TEXTS).replace(" SET ", " SET generation = generation + 1, ", 1)
+#: What a study says of its visible series.
+_GATHER = (
+    "UPDATE study SET series_shown = (SELECT count(*) FROM series WHERE study_id = study.id AND instances > 0), "
+    "modalities = (SELECT group_concat(modality, char(92)) FROM (SELECT DISTINCT modality FROM series "
+    "WHERE study_id = study.id AND instances > 0 AND modality IS NOT NULL ORDER BY modality)) WHERE id = ?"
+)
+_COUNT = (
+    "UPDATE series SET instances = instances + ?, generation = generation + 1 WHERE id = ? "
+    "RETURNING study_id, instances"
+)
 _COPY_SERIES = _copy("series", "study_id", "uid, " + _SERIES_TEXTS, "id")
 _INSERT_REQUEST = _insert("request_attributes", "series_id, " + _REQUEST_COLUMNS)
 _COPY_REQUESTS = _copy("request_attributes", "series_id", _REQUEST_COLUMNS, "series_id")
@@ -268,6 +278,8 @@ class CatalogueWriter:
 
     def update_series(self, series_id: int, fields: SeriesFields) -> None:
         self._cursor.execute(_UPDATE_SERIES, (*_series_texts(fields), series_id))
+        study_id = self._cursor.execute("SELECT study_id FROM series WHERE id = ?", (series_id,)).fetchone()[0]
+        self._cursor.execute(_GATHER, (study_id,))
 
     def copy_series(self, series_id: int, study_id: int) -> int:
         """The same series, still empty, under another study."""
@@ -331,8 +343,7 @@ class CatalogueWriter:
         return row[0], row[1] == InstanceState.VISIBLE
 
     def _count(self, series_id: int, change: int) -> None:
-        self._cursor.execute("UPDATE series SET instances = instances + ? WHERE id = ?", (change, series_id))
-        self._cursor.execute(
-            "UPDATE study SET instances = instances + ? WHERE id = (SELECT study_id FROM series WHERE id = ?)",
-            (change, series_id),
-        )
+        study_id, instances = self._cursor.execute(_COUNT, (change, series_id)).fetchone()
+        self._cursor.execute("UPDATE study SET instances = instances + ? WHERE id = ?", (change, study_id))
+        if instances in (0, change):  # it has become visible or invisible
+            self._cursor.execute(_GATHER, (study_id,))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from leadglass.index import accounts, answers, chain, find, locate, lookup, registry, review
+from leadglass.index import accounts, answers, chain, find, locate, lookup, prepared, registry, review
 from leadglass.index.connection import create_file, engine
 from leadglass.index.migration import upgrade
 from leadglass.index.rows import (
@@ -121,7 +121,21 @@ class Index:
         with self._readers.connect() as connection:
             yield from locate.locate(connection, keys, scope, limit)
 
+    def visible_series(
+        self, study_uid: str, series_uid: str | None, scope: Scope
+    ) -> tuple[prepared.VisibleSeries, ...]:
+        """The visible series of a study, or only the one that is asked for."""
+        with self._readers.connect() as connection:
+            return prepared.visible_series(connection, study_uid, series_uid, scope)
+
     # Rows
+
+    def series_document(self, series_id: int, form: int) -> prepared.SeriesDocument:
+        """The generation of a series, and what was prepared of it in that form if that still holds."""
+        return self._read(lambda cursor: prepared.series_document(cursor, series_id, form))
+
+    def series_instances(self, series_id: int) -> prepared.SeriesInstances:
+        return self._read(lambda cursor: prepared.series_instances(cursor, series_id))
 
     def instance(self, instance_id: int) -> InstanceRow:
         """Raises NotFound."""

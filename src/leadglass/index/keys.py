@@ -188,7 +188,7 @@ def _other_condition(tag: int, value: str) -> Condition:
     if tag == tags.SOP_INSTANCE_UID:
         return instance_uid_condition(value)
     if tag == tags.MODALITIES_IN_STUDY:
-        return _below_condition(matches(tag, "CS", _below.c.modality, value))
+        return matches_extra(tag, "CS", study.c.modalities, value)
     uids = select(term.c.id).where(term.c.text.in_(value.split("\\")))
     if tag == tags.SOP_CLASSES_IN_STUDY:
         return _below_condition(_below.c.id.in_(_holding(uids)))

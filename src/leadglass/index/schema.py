@@ -64,6 +64,9 @@ study = _table(
     Column("site", Text, nullable=False),
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("instances", Integer, nullable=False, server_default=text("0")),
+    #: Counted and gathered from its series when one of them becomes visible or invisible.
+    Column("series_shown", Integer, nullable=False, server_default=text("0")),
+    Column("modalities", Text),
     Column("created", Wide, nullable=False),
     *_texts("patient_name", "birth_date", "sex", "date", "time", "accession_number", "study_id", "description"),
     *_texts("description_folded", "referring_physician", "extra"),
@@ -72,7 +75,8 @@ study = _table(
 Index("study_uid", study.c.uid)
 Index("study_owner", study.c.uid, unique=True, sqlite_where=text("owner = 1"))
 Index("study_patient", study.c.patient_key)
-Index("study_date", study.c.date, sqlite_where=text("date IS NOT NULL"))
+#: With what a search by date and modality decides by, so that only the rows that match are read.
+Index("study_date", study.c.date, study.c.id, study.c.modalities, sqlite_where=text("date IS NOT NULL"))
 Index("study_accession", study.c.accession_number, sqlite_where=text("accession_number IS NOT NULL"))
 Index("study_study_id", study.c.study_id, sqlite_where=text("study_id IS NOT NULL"))
 Index("study_birth_date", study.c.birth_date, sqlite_where=text("birth_date IS NOT NULL"))
@@ -99,6 +103,8 @@ series = _table(
     Column("study_id", Wide, ForeignKey("study.id"), nullable=False),
     Column("uid", Text, nullable=False),
     Column("instances", Integer, nullable=False, server_default=text("0")),
+    #: Raised by whatever changes which instances are visible in it, or what it is described by.
+    Column("generation", Wide, nullable=False, server_default=text("0")),
     Column("modality", Text),
     Column("number", Wide),
     *_texts("description", "description_folded", "date", "time", "body_part", "protocol_name", "laterality"),
@@ -106,6 +112,17 @@ series = _table(
     UniqueConstraint("uid", "study_id"),
 )
 Index("series_study", series.c.study_id)
+
+#: What is prepared of a series, sealed under its study's key; worth nothing at another generation.
+series_document = _table(
+    "series_document",
+    Column("series_id", Wide, ForeignKey("series.id"), primary_key=True, autoincrement=False),
+    Column("generation", Wide, nullable=False),
+    Column("form", Integer, nullable=False),
+    Column("prepared", Wide, nullable=False),
+    Column("size", Wide, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
 
 request_attributes = _table(
     "request_attributes",

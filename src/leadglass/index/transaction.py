@@ -5,12 +5,13 @@ from typing import Any
 from leadglass.index.accounts import AccountWriter
 from leadglass.index.catalogue import CatalogueWriter
 from leadglass.index.chain import ChainWriter
+from leadglass.index.prepared import PreparedWriter
 from leadglass.index.registry import RegistryWriter
 from leadglass.index.review import ReviewWriter
 from leadglass.index.terms import Terms
 
 
-class Transaction(CatalogueWriter, ChainWriter, RegistryWriter, ReviewWriter, AccountWriter):
+class Transaction(CatalogueWriter, ChainWriter, RegistryWriter, ReviewWriter, AccountWriter, PreparedWriter):
     """Used by one thread, between entering and leaving `Index.begin()`."""
 
     def __init__(self, cursor: Any, terms: Terms) -> None:
