@@ -4,6 +4,7 @@ A DICOM request goes first, since SSH, FTP and mail servers introduce themselves
 takes it amiss is asked for TLS, then for HTTP. Ports that are usually web servers are asked for HTTP first.
 """
 
+import ssl
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -13,7 +14,10 @@ from leadglass.assess.counting.distinct import Fingerprints
 from leadglass.assess.observation import Endpoint, Exchange, Observation, ObservationKind, ServiceResult
 from leadglass.assess.probes.dimse import DimseProbe
 from leadglass.assess.probes.dimse_knock import NotDicom, Way
+from leadglass.assess.probes.ftp import FtpProbe, NotFtp
 from leadglass.assess.probes.tls import CERTIFICATE_ALERTS, StrangerTls, speaks_tls, survey
+from leadglass.assess.probes.web import WebProbe
+from leadglass.assess.probes.web_client import NotHttp, WebWay
 from leadglass.assess.reach import Reach
 from leadglass.errors import NotAvailable
 
@@ -58,6 +62,13 @@ class Looker:
             return self.nothing(endpoint, "dicom", "it answers in PDUs that PS3.8 does not allow")
         if spoken in ("", "tls") and self._speaks_tls(endpoint):
             return self._over_tls(endpoint, names)
+        seen = None
+        if spoken == "ftp-or-mail":
+            seen = self._as_ftp(endpoint)
+        elif spoken in ("", "http"):
+            seen = self._as_web(endpoint, names)
+        if seen is not None:
+            return seen
         if spoken and spoken != "tls":
             return self._other(endpoint, spoken)
         return self.nothing(endpoint, "unknown", "it accepts connections, and what it speaks could not be found out")
@@ -73,11 +84,9 @@ class Looker:
                 demanded = "yes"
         asked = _asked(demanded, anonymous)
         if isinstance(seen, NotDicom | NotAvailable):
-            protocol = "tls" if demanded == "yes" else "https"
-            return (
-                ServiceResult(endpoint, protocol, observations=(*surveyed, asked)),
-                Census(self.fingerprints),
-            )
+            context = self.tls.anonymous if demanded == "no" else self.tls.stranger
+            web = None if demanded == "yes" else self._as_web(endpoint, names, context)
+            seen = web or (ServiceResult(endpoint, "tls"), Census(self.fingerprints))
         result, census = seen
         return replace(result, observations=(*result.observations, *surveyed, asked)), census
 
@@ -90,6 +99,23 @@ class Looker:
     def _as_dicom(self, way: Way) -> Seen:
         probe = DimseProbe(way, self.fingerprints, allow_writing=self.reach.scope.write_test)
         return probe.run(), probe.census
+
+    def _as_web(self, endpoint: Endpoint, names: tuple[str, ...], context: ssl.SSLContext | None = None) -> Seen | None:
+        """None if it does not speak HTTP after all."""
+        way = WebWay(self.reach, endpoint, context, names[0] if names else "", self.patience)
+        probe = WebProbe(way, self.fingerprints, allow_credentials=self.reach.scope.default_credentials)
+        try:
+            return probe.run(), probe.census
+        except (NotHttp, NotAvailable):
+            return None
+
+    def _as_ftp(self, endpoint: Endpoint) -> Seen | None:
+        """None if it does not speak FTP after all."""
+        probe = FtpProbe(self.reach, endpoint, self.fingerprints, self.patience)
+        try:
+            return probe.run(), probe.census
+        except (NotFtp, NotAvailable):
+            return None
 
     def _speaks_tls(self, endpoint: Endpoint) -> bool:
         try:

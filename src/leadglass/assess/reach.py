@@ -88,6 +88,15 @@ class Reach:
         Raises OutOfScope, BudgetSpent, or NotAvailable when nobody answers.
         """
         self._require(endpoint)
+        return self._connected(endpoint, timeout)
+
+    def connect_beside(self, endpoint: Endpoint, port: int, timeout: float) -> socket.socket:
+        """As `connect`, to another port that the service at `endpoint` has just opened for us (FTP, RFC 959 3.2): the
+        address is that of `endpoint`, which the scope must hold, and no answer can name another."""
+        self._require(endpoint)
+        return self._connected(Endpoint(endpoint.address, port), timeout)
+
+    def _connected(self, endpoint: Endpoint, timeout: float) -> socket.socket:
         self._take_connection(endpoint.address)
         with self._lock:
             delay = self._pace.delay()
