@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from leadglass import __version__
-from leadglass.cli import assess, device, fsck, importing, init, review, serve, token, user
+from leadglass.cli import assess, device, fsck, importing, init, inspect, review, serve, token, user
 from leadglass.cli.process import harden
 from leadglass.cli.text import printable
 from leadglass.errors import LeadglassError
@@ -25,6 +25,7 @@ app.command("init")(init.init)
 app.command("serve")(serve.serve)
 app.command("import")(importing.import_)
 app.command("fsck")(fsck.fsck)
+app.command("inspect")(inspect.inspect)
 app.add_typer(assess.app, name="assess")
 app.add_typer(device.app, name="device")
 app.add_typer(user.app, name="user")

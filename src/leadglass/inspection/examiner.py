@@ -12,7 +12,7 @@ from leadglass.dicom.container import Bulk, Element, Handling, Mode
 from leadglass.dicom.dictionary import VALUE_REPRESENTATIONS, vr_of
 from leadglass.dicom.encoding import LONG_VRS, NOT_A_VR, SHORT_VRS, TEXT_VRS
 from leadglass.dicom.reader import DataSetScanner, Scan
-from leadglass.dicom.tags import SOP_INSTANCE_UID
+from leadglass.dicom.tags import CODE_VALUE, SOP_INSTANCE_UID
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.dicom.walker import PIXEL_TAGS
 from leadglass.inspection.documents import ENCAPSULATED_DOCUMENT, DocumentStream
@@ -33,6 +33,8 @@ _LONG_NUMBERS: Final = 64
 _PIXEL_DATA_LE: Final = b"\xe0\x7f\x10\0"
 _PIXEL_DATA_BE: Final = b"\x7f\xe0\0\x10"
 _ITEM_HEADER: Final = 8
+LONG_CODE_VALUE: Final = 0x00080119
+_CODES: Final = frozenset({CODE_VALUE, LONG_CODE_VALUE})
 
 
 class Examiner(DataSetScanner):
@@ -137,10 +139,12 @@ class Examiner(DataSetScanner):
     def _examine(self, tag: int, vr: str, value: bytes, offset: int) -> None:
         """One value that is there as a whole."""
         if vr in TEXT_VRS:
-            if suspicious(value, explicit=False) or vr == "UI":
-                examine(self._findings, value, vr, offset, self._place(tag), private=bool(tag & 0x10000))
-        elif vr in ("OB", "UN") or len(value) >= _LONG_NUMBERS:
-            examine(self._findings, value, vr, offset, self._place(tag), private=bool(tag & 0x10000))
+            deserves = vr == "UI" or suspicious(value, explicit=False)
+        else:
+            deserves = vr in ("OB", "UN") or len(value) >= _LONG_NUMBERS
+        if deserves:
+            path, private = self._place(tag), bool(tag & 0x10000)
+            examine(self._findings, value, vr, offset, path, private=private, is_code=tag in _CODES)
 
     def _note_departures(self, tag: int, vr: str, value: bytes, offset: int) -> None:
         for reason in departures(tag, vr, value):

@@ -1,6 +1,6 @@
 """A DICOM file as a whole: preamble, File Meta Information, data set, and what lies behind (PS3.10 7)."""
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Final, Protocol
@@ -27,16 +27,23 @@ _PREAMBLE: Final = 128
 _PREFIX: Final = b"DICM"
 
 
+#: PS3.3 F.3.2.2: the records of a DICOMDIR, and the file that one of them names.
+DIRECTORY_RECORD_SEQUENCE: Final = 0x00041220
+_REFERENCED_FILE_ID: Final = 0x00041500
+
+
 class Source(Protocol):
     """Anything that can be read from beginning to end."""
 
-    def readinto(self, buffer: memoryview, /) -> int | None: ...
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fills `buffer` as far as there is something at hand; 0 or None at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
     """The verdict on one file. Offsets of findings are from its start, unless its data set is deflated. `data_offset`
-    and `data_length`: where its data set lies, in bytes; 0 when there is none."""
+    and `data_length`: where its data set lies, in bytes; 0 when there is none. `references`: components of the file IDs
+    that a DICOMDIR names, as they stand there."""
 
     kind: VerdictKind
     reasons: tuple[str, ...]
@@ -46,6 +53,7 @@ class FileReport:
     meta: FileMeta | None = None
     data_length: int = 0
     is_directory: bool = False
+    references: tuple[tuple[str, ...], ...] = ()
 
 
 class FileInspector:
@@ -140,11 +148,16 @@ class _OneFile:
             self._octets,
             self._meta,
             length,
-            self._meta is not None and self._meta.sop_class == MEDIA_STORAGE_DIRECTORY,
+            self._is_directory,
+            tuple(_references(scan)) if scan is not None and self._is_directory else (),
         )
 
     def close(self) -> None:
         self._scans.close()
+
+    @property
+    def _is_directory(self) -> bool:
+        return self._meta is not None and self._meta.sop_class == MEDIA_STORAGE_DIRECTORY
 
     def _own(self) -> list[Finding]:
         return self._inspector.findings.kept if self._inspector is not None else []
@@ -152,11 +165,10 @@ class _OneFile:
     def _counts(self) -> list[tuple[str, int]]:
         total: dict[str, int] = {}
         own = self._inspector.findings.counts if self._inspector is not None else {}
-        is_directory = self._meta is not None and self._meta.sop_class == MEDIA_STORAGE_DIRECTORY
         for counts in (own, self._findings.counts):
             for reason, count in counts.items():
                 # A DICOMDIR is no object of a study (PS3.10 8.6).
-                if not (is_directory and reason.code.startswith("missing-")):
+                if not (self._is_directory and reason.code.startswith("missing-")):
                     total[reason.code] = total.get(reason.code, 0) + count
         return list(total.items())
 
@@ -164,7 +176,7 @@ class _OneFile:
         meta = self._meta = self._read_meta(piece)
         for note in meta.notes:
             self._findings.add(BY_CODE[note])
-        if meta.sop_class == MEDIA_STORAGE_DIRECTORY:
+        if self._is_directory:
             self._findings.add(Reason.DIRECTORY)
         self._check_preamble(piece)
         self._check_meta(bytes(piece[: meta.data_offset]))
@@ -172,7 +184,10 @@ class _OneFile:
         if syntax is None:
             self._findings.add(Reason.UNKNOWN_SYNTAX)
             return
-        self._inspector = Inspector(syntax, self._limits, wanted=self._wanted, thorough=self._thorough)
+        sequences = frozenset({DIRECTORY_RECORD_SEQUENCE} if self._is_directory else ())
+        self._inspector = Inspector(
+            syntax, self._limits, wanted=self._wanted, wanted_sequences=sequences, thorough=self._thorough
+        )
         self._inspector.feed(piece[meta.data_offset :])
 
     def _read_meta(self, piece: memoryview) -> FileMeta:
@@ -206,7 +221,7 @@ class _OneFile:
 
     def _compare_meta(self, scan: Scan | None) -> None:
         meta = self._meta
-        if scan is None or meta is None or not meta.sop_instance or meta.sop_class == MEDIA_STORAGE_DIRECTORY:
+        if scan is None or meta is None or not meta.sop_instance or self._is_directory:
             return
         element = scan.elements.get(SOP_INSTANCE_UID)
         if element is not None and element.value.rstrip(b"\0 ") != meta.sop_instance.encode("ascii"):
@@ -228,6 +243,13 @@ class _OneFile:
             # Something else than DICOM is no business of ours, unless it is a program among the images.
             if payload.family in (Family.EXECUTABLE, Family.TEST, Family.MACROS) or is_dicom:
                 report_payload(self._findings, payload, head, 0, "", private=False)
+
+
+def _references(scan: Scan) -> Iterator[tuple[str, ...]]:
+    for record in scan.sequences.get(DIRECTORY_RECORD_SEQUENCE, ()):
+        element = record.get(_REFERENCED_FILE_ID)
+        if element is not None and element.value.strip(b" \0"):
+            yield tuple(part.strip(" \0") for part in element.value.decode("latin_1").split("\\"))
 
 
 def _moved(finding: Finding, offset: int) -> Finding:

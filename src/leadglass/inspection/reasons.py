@@ -69,6 +69,10 @@ class Reason(Enum):
     SIGNATURE_BAD = "signature-invalid", Weight.QUARANTINE, "A digital signature (PS3.15 C) does not hold."
     DECODER = "decoder", Weight.QUARANTINE, "The sandboxed decoder crashed, hung or grew on the pixel data."
 
+    DIRECTORY_PATH = "directory-path", Weight.QUARANTINE, "A DICOMDIR names a file outside of its folder."
+    ARCHIVE_PATH = "archive-path", Weight.QUARANTINE, "An entry of a ZIP names a path outside of where it is unpacked."
+    ARCHIVE_BOUND = "archive-beyond-limit", Weight.REJECT, "A ZIP has more entries, size, ratio or depth than is read."
+
     # What is cleaned.
     PREAMBLE = "preamble", Weight.DISARM, "The preamble holds something other than zeros or TIFF (PS3.10 7.1)."
     TRAILING = "trailing-bytes", Weight.DISARM, "Bytes follow the last element of the data set."
@@ -101,6 +105,7 @@ class Reason(Enum):
     CHARSET = "character-set", Weight.NOTE, "A text has bytes that its character set does not have."
     NULL = "null-in-text", Weight.NOTE, "A text has a NULL before its end."
     DIRECTORY = "directory", Weight.NOTE, "The file is a DICOMDIR."
+    DIRECTORY_MISSING = "directory-missing", Weight.NOTE, "A DICOMDIR names a file that is not there."
     NOT_STORABLE = "not-storable", Weight.NOTE, "An object of a class without a patient and a study."
     NO_PREAMBLE = "no-preamble", Weight.NOTE, "The file has no preamble and prefix (PS3.10 7.1)."
     NO_META = "no-meta", Weight.NOTE, "The file has no File Meta Information."

@@ -133,16 +133,21 @@ class Window:
             self._tail.finish()
 
 
-def examine_text(findings: Findings, value: bytes, vr: str, offset: int, path: str) -> None:
+def examine_text(findings: Findings, value: bytes, vr: str, offset: int, path: str, *, is_code: bool = False) -> None:
+    """`is_code`: a code of a terminology, many of which have nine digits (SNOMED CT)."""
     for remark in remarks(value, vr):
+        if is_code and remark.reason is Reason.SSN_BARE:
+            continue
         shown = excerpt(value, remark.at, remark.length) if remark.length else ""
         findings.add(remark.reason, offset + remark.at, path, shown, remark.detail)
 
 
-def examine(findings: Findings, value: bytes, vr: str, offset: int, path: str, *, private: bool) -> None:
+def examine(
+    findings: Findings, value: bytes, vr: str, offset: int, path: str, *, private: bool, is_code: bool = False
+) -> None:
     """A value that is there as a whole."""
     if vr in TEXT_VRS:
-        examine_text(findings, value, vr, offset, path)
+        examine_text(findings, value, vr, offset, path, is_code=is_code)
         for payload in find_payloads(value, start=False):
             report_payload(findings, payload, value, offset, path, private=private)
         return

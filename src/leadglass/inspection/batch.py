@@ -1,0 +1,79 @@
+"""Many files at once, by any executor of `concurrent.futures`' kind: processes here, Dask's or another's elsewhere."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from leadglass.inspection.clamav import DEFAULT_LIMIT, Clamd
+from leadglass.inspection.engines import Engines, Scan
+from leadglass.inspection.files import FileInspector
+from leadglass.inspection.media import Inspected, MediaInspector, Subject
+from leadglass.inspection.verdict import Findings
+from leadglass.inspection.yara import RuleSet
+
+#: A task is this many files or bytes, whichever comes first.
+_FILES: Final = 64
+_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How files are inspected; goes to each worker. `clamd`: path of its socket, "" for none."""
+
+    rules: bool = True
+    extra_rules: tuple[Path, ...] = ()
+    clamd: str = ""
+    clamd_limit: int = DEFAULT_LIMIT
+
+
+def inspect_batch(batch: Sequence[Subject], settings: Settings) -> list[Inspected]:
+    """One task of a worker. Raises NotAvailable when an engine that is configured cannot say."""
+    inspector = media_inspector(settings)
+    return [each for subject in batch for each in inspector.inspect(subject)]
+
+
+@cache
+def media_inspector(settings: Settings) -> MediaInspector:
+    """One a process: rules are compiled once."""
+    begin: list[Callable[[Findings], Scan]] = []
+    if settings.rules:
+        begin.append(RuleSet(settings.extra_rules).begin)
+    if settings.clamd:
+        begin.append(Clamd(settings.clamd, limit=settings.clamd_limit).begin)
+    return MediaInspector(FileInspector(engines=Engines(tuple(begin))))
+
+
+def inspect_all(
+    found: Iterator[Subject], settings: Settings, executor: Executor, *, at_once: int
+) -> Iterator[list[Inspected]]:
+    """Results of each task as it ends. `at_once` tasks are under way, so that millions of files need no memory."""
+    running: set[Future[list[Inspected]]] = set()
+    for batch in _batches(found):
+        running.add(executor.submit(inspect_batch, batch, settings))
+        if len(running) >= at_once:
+            yield from _finished(running)
+    while running:
+        yield from _finished(running)
+
+
+def _finished(running: set[Future[list[Inspected]]]) -> Iterator[list[Inspected]]:
+    done, _ = wait(running, return_when=FIRST_COMPLETED)
+    running -= done
+    for future in done:
+        yield future.result()
+
+
+def _batches(found: Iterator[Subject]) -> Iterator[list[Subject]]:
+    batch: list[Subject] = []
+    octets = 0
+    for subject in found:
+        batch.append(subject)
+        octets += subject.size
+        if len(batch) >= _FILES or octets >= _BYTES:
+            yield batch
+            batch, octets = [], 0
+    if batch:
+        yield batch
