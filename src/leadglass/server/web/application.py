@@ -12,7 +12,7 @@ from leadglass.server.web.console.routes import routes as console_routes
 from leadglass.server.web.dicomweb.routes import routes as dicomweb_routes
 from leadglass.server.web.headers import SecurityHeaders
 from leadglass.server.web.pages import Pages
-from leadglass.server.web.problems import Problems, on_http_exception
+from leadglass.server.web.problems import ProblemAnswers, Problems
 from leadglass.server.web.signin.routes import PUBLIC as SIGN_IN
 from leadglass.server.web.signin.routes import routes as signin_routes
 from leadglass.server.web.viewer import Bundle, Viewer
@@ -24,6 +24,7 @@ PUBLIC = (*SIGN_IN, *health.PUBLIC, "/static/")
 def build(archive: Archive) -> Starlette:
     assets = Assets()
     pages = Pages(assets)
+    answers = ProblemAnswers(pages)
     app = Starlette(
         routes=[
             *health.routes(archive),
@@ -35,10 +36,10 @@ def build(archive: Archive) -> Starlette:
         ],
         middleware=[
             Middleware(SecurityHeaders),
-            Middleware(Problems),
+            Middleware(Problems, answers=answers),
             Middleware(Authentication, archive=archive, public=PUBLIC),
         ],
-        exception_handlers={HTTPException: on_http_exception},
+        exception_handlers={HTTPException: answers.of_http_exception},
     )
     # A redirect would tell a stranger's address apart from ours by its Host header only.
     app.router.redirect_slashes = False

@@ -1,16 +1,24 @@
 """Errors as answers: what happened and what to do next, and of a defect nothing at all."""
 
-from html import escape
+from collections.abc import Mapping
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leadglass.errors import LeadglassError, NotAuthenticated
+from leadglass.server.web.pages import Pages
 
 log = structlog.get_logger("web")
+_TITLES = {
+    401: "Sign in first",
+    403: "This is not for you",
+    404: "Not found",
+    503: "Not available now",
+}
+_DEFECT = "Try again; if it fails again, tell your administrator when it did."
 _WORDS = {
     404: ("There is nothing here.", "Check the address."),
     405: ("This cannot be done here.", "See the Allow header."),
@@ -21,8 +29,9 @@ class Problems:
     """Pure ASGI. What is raised before an answer began becomes one; after, the connection ends without its last bytes,
     which the client notices."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, answers: "ProblemAnswers") -> None:
         self._app = app
+        self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -40,31 +49,33 @@ class Problems:
             elif error.http_status >= 500 or started:
                 log.error("a request failed", kind=type(error).__name__, error=error.message)
             if not started:
-                await _answer(Request(scope), error)(scope, receive, send)
+                await self._answers.of(Request(scope), error)(scope, receive, send)
 
 
-def _answer(request: Request, error: Exception) -> Response:
-    if isinstance(error, LeadglassError):
-        return problem(request, error.http_status, error.message, error.remedy, _challenge(error))
-    return problem(request, 500, "That failed.", "Try again; if it fails again, tell your administrator when it did.")
-
-
-async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's own: no such route, or not this method."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
-    message, remedy = _WORDS.get(error.status_code, (error.detail, ""))
-    return problem(request, error.status_code, message, remedy, dict(error.headers or {}))
-
-
-def problem(
-    request: Request, status: int, message: str, remedy: str, headers: dict[str, str] | None = None
-) -> Response:
+class ProblemAnswers:
     """JSON for programs, a page for people."""
-    if wants_page(request):
-        shown = f"<h1>{escape(message)}</h1><p>{escape(remedy)}</p>"
-        page = f'<!doctype html><html lang="en"><head><title>{status}</title></head><body>{shown}</body></html>'
-        return HTMLResponse(page, status, headers)
-    return JSONResponse({"error": message, "remedy": remedy}, status, headers)
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+
+    def of(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, LeadglassError):
+            return self._answer(request, error.http_status, error.message, error.remedy, _challenge(error))
+        return self._answer(request, 500, "That failed.", _DEFECT, {})
+
+    async def of_http_exception(self, request: Request, error: Exception) -> Response:
+        """Starlette's own: no such route, or not this method."""
+        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+        message, remedy = _WORDS.get(error.status_code, (error.detail, ""))
+        return self._answer(request, error.status_code, message, remedy, dict(error.headers or {}))
+
+    def _answer(self, request: Request, status: int, message: str, remedy: str, headers: Mapping[str, str]) -> Response:
+        if not wants_page(request):
+            return JSONResponse({"error": message, "remedy": remedy}, status, headers)
+        title = _TITLES.get(status, "That did not work")
+        page = self._pages.page(request, "problem.html", status, title=title, message=message, remedy=remedy)
+        page.headers.update(headers)
+        return page
 
 
 def wants_page(request: Request) -> bool:
