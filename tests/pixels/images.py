@@ -1,5 +1,9 @@
 """Descriptions and frames for tests."""
 
+from io import BytesIO
+
+from PIL import Image
+
 from leadglass.dicom.uids import EXPLICIT_LE
 from leadglass.pixels.description import PixelDescription
 
@@ -27,3 +31,10 @@ def plain(
         high_bit=(stored or bits) - 1,
         signed=signed,
     )
+
+
+def image(data: bytes) -> Image.Image:
+    """A rendered image, read."""
+    opened = Image.open(BytesIO(data))
+    opened.load()
+    return opened

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from leadglass.dicom import tags
 from leadglass.dicom.frames import GEOMETRY_TAGS, Geometry, encapsulated_frames, native_frame
 from leadglass.dicom.inflate import Inflater
 from leadglass.dicom.part10 import read_file_meta

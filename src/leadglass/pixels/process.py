@@ -26,7 +26,7 @@ _NO_SANDBOX: Final = "Images cannot be decoded in a sandbox here."
 REMEDY: Final = (
     "Decoding needs Linux 5.13 or newer with Landlock enabled (`landlock` in /sys/kernel/security/lsm), seccomp, and "
     "the library libseccomp 2 (Debian: apt install libseccomp2); in a container or unit no filter may forbid the "
-    "system calls landlock_* and prctl (systemd: SystemCallFilter=@system-service @sandbox). "
+    "system calls landlock_create_ruleset, landlock_restrict_self, seccomp and prctl. "
     "Then restart. Images still go out as they are stored."
 )
 

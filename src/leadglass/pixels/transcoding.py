@@ -38,16 +38,13 @@ def native_form(description: PixelDescription) -> PixelDescription:
     )
 
 
-def changes(description: PixelDescription, transfer_syntax: str) -> Mapping[int, str | int]:
-    """The attributes of the data set to set when all its frames are transcoded to `transfer_syntax` (PS3.5 8.2).
+def changes(description: PixelDescription) -> Mapping[int, str | int]:
+    """The attributes of the data set to set when all its frames are transcoded, to whatever (PS3.5 8.2).
 
     Nothing else changes: what an earlier lossy compression left in the data set still holds.
     """
-    stored = description.photometric_interpretation
-    if transfer_syntax == description.transfer_syntax:
-        return {}
     changed: dict[int, str | int] = {}
-    if (photometric := decoded_photometric(description)) != stored:
+    if (photometric := decoded_photometric(description)) != description.photometric_interpretation:
         changed[PHOTOMETRIC_INTERPRETATION] = photometric
     if description.samples_per_pixel > 1 and description.planar_configuration:
         changed[PLANAR_CONFIGURATION] = 0
