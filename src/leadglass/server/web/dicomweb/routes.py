@@ -6,8 +6,10 @@ from starlette.routing import BaseRoute
 
 from leadglass.archive.archive import Archive
 from leadglass.server.web.dicomweb.dispatch import Dispatch
+from leadglass.server.web.dicomweb.metadata import Metadata
 from leadglass.server.web.dicomweb.qido import Qido
 from leadglass.server.web.dicomweb.requests import ROOT
+from leadglass.server.web.dicomweb.stow import Stow
 from leadglass.server.web.dicomweb.wado import Wado
 
 #: Pieces of answers that are made at the same time.
@@ -15,8 +17,11 @@ SENDERS = 16
 
 
 def routes(archive: Archive) -> list[BaseRoute]:
-    dispatch = Dispatch(archive, ThreadPoolExecutor(SENDERS, "dicomweb-send"))
+    senders = ThreadPoolExecutor(SENDERS, "dicomweb-send")
+    dispatch = Dispatch(archive, senders)
     return [
         *Wado(dispatch, lambda _source, _target: False).routes(ROOT),
+        *Metadata(dispatch, senders).routes(ROOT),
         *Qido(archive).routes(ROOT),
+        *Stow(archive).routes(ROOT),
     ]
