@@ -4,7 +4,7 @@ Names in it are the server's: `DICOM/S0000001/I0000001`, components of at most 8
 """
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -34,10 +34,11 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """`chunks` must be taken to the end or closed: that ends the retrieval."""
+    """`close` it however far `chunks` was taken: that ends the retrieval."""
 
     objects: int
     chunks: Iterator[bytes]
+    close: Callable[[], None]
 
 
 def export_study(archive: "Archive", principal: Principal, study_uid: str, peer: str) -> Export:
@@ -56,7 +57,7 @@ def export_study(archive: "Archive", principal: Principal, study_uid: str, peer:
     except BaseException:
         retrieval.__exit__()
         raise
-    return Export(len(entries), _written(retrieval, entries, directory))
+    return Export(len(entries), _written(retrieval, entries, directory), retrieval.__exit__)
 
 
 def _described(archive: "Archive", principal: Principal, study_uid: str) -> Mapping[str, Attributes]:
@@ -87,7 +88,7 @@ def _entries(instances: tuple[InstanceRow, ...], described: Mapping[str, Attribu
 
 def _written(retrieval: Retrieval, entries: tuple[Entry, ...], directory: bytes) -> Iterator[bytes]:
     sink = _Sink()
-    with retrieval, zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         archive.writestr(zipfile.ZipInfo("DICOMDIR", _NO_TIME), directory)
         for instance, entry in zip(retrieval.instances, entries, strict=True):
             member = zipfile.ZipInfo("/".join(entry.file_id), _NO_TIME)
