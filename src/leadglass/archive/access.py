@@ -52,6 +52,8 @@ class _Tally:
     octets: int = 0
     #: Instances of which parts have left, each of them counted once.
     in_parts: set[int] = field(default_factory=set)
+    #: Instances whose attributes have left without their pixels.
+    described: int = 0
 
 
 class AccessLedger:
@@ -100,6 +102,13 @@ class AccessLedger:
                 tally.instances += 1
             tally.octets += octets
 
+    def count_described(self, access: Access, instances: int, octets: int) -> None:
+        """The attributes of so many instances are about to leave."""
+        with self._lock:
+            tally = self._open[access]
+            tally.described += instances
+            tally.octets += octets
+
     def end(self, accesses: Collection[Access]) -> None:
         """The retrieval is over, however it ended; idle time starts."""
         with self._lock:
@@ -117,5 +126,5 @@ class AccessLedger:
             for access, _ in done:
                 del self._open[access]
         for access, tally in done:
-            detail = {"instances": tally.instances, "bytes": tally.octets}
+            detail = {"instances": tally.instances, "bytes": tally.octets, "described": tally.described}
             self._committer.record(access.event("retrieve-end", detail), access.study_id)

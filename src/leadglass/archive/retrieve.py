@@ -55,6 +55,10 @@ class Retrieval:
         """So many bytes of an instance are about to leave."""
         self.archive.ledger.count_part(self.accesses[instance.study_id], instance.id, octets)
 
+    def count_described(self, instance: InstanceRow, octets: int) -> None:
+        """The attributes of an instance are about to leave, in so many bytes."""
+        self.archive.ledger.count_described(self.accesses[instance.study_id], 1, octets)
+
     @contextmanager
     def watched(self, instance: InstanceRow) -> Iterator[None]:
         """Around whatever reads an instance: a seal that does not hold is an event of its own."""
@@ -100,19 +104,19 @@ def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) ->
     """
     try:
         authorise(principal, Operation.RETRIEVE)
-        keys = _unique_keys(request)
+        keys = unique_keys(request)
         rows = tuple(archive.index.locate(keys, scope_of(principal)))
     except LeadglassError as error:
         record_refusal(archive.committer, principal, "retrieve", request.peer, error)
         raise
     if not rows:
-        archive.committer.run(lambda writing: writing.record(_nothing_found(principal, request)))
+        archive.committer.run(lambda writing: writing.record(nothing_found(principal, request)))
     accesses = {row.study_id: Access.of(principal, row.study_id, row.study_uid, request.peer) for row in rows}
     archive.ledger.begin(accesses.values())
     return Retrieval(archive, rows, accesses)
 
 
-def _nothing_found(principal: Principal, request: QueryRequest) -> AccessEvent:
+def nothing_found(principal: Principal, request: QueryRequest) -> AccessEvent:
     """Asking for what is not there, or not for this principal, tells it something too."""
     return AccessEvent(
         action="retrieve",
@@ -125,7 +129,8 @@ def _nothing_found(principal: Principal, request: QueryRequest) -> AccessEvent:
     )
 
 
-def _unique_keys(request: QueryRequest) -> Attributes:
+def unique_keys(request: QueryRequest) -> Attributes:
+    """Raises IdentifierError when the unique key of the level is missing (PS3.4 C.4.3.1.3.1)."""
     level = level_of(request.identifier, request.root)
     above = request.root[: request.root.index(level) + 1]
     tags_above = [UNIQUE_KEYS[each] for each in above]

@@ -94,9 +94,9 @@ class ModelWriter(ElementWalker):
         """Raises DataSetError when the data set is not complete at this point."""
         self._finish()
 
-    def fragment(self, tag: int) -> str | None:
-        """What a top-level element has become."""
-        return self._root.fragments.get(tag)
+    def says(self, tag: int, text: str) -> bool:
+        """Whether a top-level element has this text for its value."""
+        return self._root.fragments.get(tag) == spell_text(self._form, tag, vr_of(tag), text)
 
     def add_bulk(self, tag: int, vr: str) -> None:
         """A top-level element that is not fed: pixel data, of which only the place is known."""

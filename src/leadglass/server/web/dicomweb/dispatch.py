@@ -68,7 +68,7 @@ class Dispatch:
     def answer(self, request: Request, keys: Mapping[str, str], make: Callable[[Retrieval], Answer]) -> ASGIApp:
         """`keys`: UIDs by "study", "series", "instance". Raises NotFound when there is nothing that the caller may see,
         and whatever `make` raises. The retrieval lasts until the last byte is gone."""
-        asked = QueryRequest(STUDY_ROOT, _identifier(keys), peer=peer_of(request))
+        asked = query_of(request, keys)
         with ExitStack() as stack:
             retrieval = stack.enter_context(retrieve(self.archive, principal_of(request), asked))
             if not retrieval.instances:
@@ -78,6 +78,11 @@ class Dispatch:
                 return Response(b"".join(made.buffers), made.status, made.all_headers)
             close = stack.pop_all().close
         return Sending(self._executor, made.buffers, made.all_headers, status=made.status, close=close)
+
+
+def query_of(request: Request, keys: Mapping[str, str]) -> QueryRequest:
+    """Raises UsageError."""
+    return QueryRequest(STUDY_ROOT, _identifier(keys), peer=peer_of(request))
 
 
 def accepted(request: Request) -> tuple[MediaRange, ...]:

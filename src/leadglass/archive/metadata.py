@@ -1,0 +1,218 @@
+"""The attributes of instances without their pixels (PS3.18 10.4.3.3.2): read from the sealed headers, and prepared once
+for each generation of a series (ADR 5).
+"""
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from leadglass.archive.access import Access
+from leadglass.archive.authorise import authorise, scope_of
+from leadglass.archive.incoming import Layout
+from leadglass.archive.query import QueryRequest
+from leadglass.archive.refusals import record_refusal
+from leadglass.archive.retrieve import nothing_found, unique_keys
+from leadglass.archive.sealeddocument import open_document, seal_document
+from leadglass.dicom import tags
+from leadglass.dicom.encoding import BIG, LITTLE
+from leadglass.dicom.json_model import JsonWriter, RememberedFragments
+from leadglass.dicom.model_writer import ModelWriter
+from leadglass.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
+from leadglass.errors import LeadglassError, VerificationFailed
+from leadglass.index.prepared import SeriesInstances, VisibleSeries
+from leadglass.index.rows import InstanceRow
+from leadglass.model import Operation, Outcome, Principal
+
+if TYPE_CHECKING:
+    from leadglass.archive.archive import Archive
+    from leadglass.pack.reader import ObjectReader
+
+#: Raised with each change of what is written below, so that documents of an older program are not served.
+FORM: Final = 1
+#: Series of fewer instances are built as fast as a prepared document is opened.
+WORTH_PREPARING: Final = 16
+#: Bytes of JSON that are put together, and compressed together.
+PIECE: Final = 256 * 1024
+#: Compressed bytes of the largest document that is kept.
+LARGEST: Final = 32 * 1024 * 1024
+#: Bytes of all documents that are kept.
+KEPT: Final = 1024**3
+_LEVEL: Final = 6
+_LENGTH: Final = struct.Struct(">I")
+_BOUND: Final = struct.Struct(">8sQQI")
+#: Bytes of the Sequence Delimitation Item (PS3.5 A.4).
+_DELIMITER: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesMetadata:
+    """The visible series that a request names and its principal may see. A context manager: leaving it ends the
+    retrieval."""
+
+    archive: "Archive"
+    series: tuple[VisibleSeries, ...]
+    accesses: dict[int, Access]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.archive.ledger.end(self.accesses.values())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The DICOM JSON Model of all instances by series and number, in pieces of whole instances that are to be
+        joined by commas. BulkDataURIs are named below the root of DICOMweb, as `/studies/…`.
+
+        Raises VerificationFailed.
+        """
+        for series in self.series:
+            access = self.accesses[series.study_id]
+            described = series.instances
+            for piece in self._of_series(series, access):
+                self.archive.ledger.count_described(access, described, len(piece))
+                described = 0
+                yield piece
+
+    def _of_series(self, series: VisibleSeries, access: Access) -> Iterator[bytes]:
+        found = self.archive.index.series_document(series.id, FORM)
+        with _on_record(self.archive, access, series):
+            if found.content is None:
+                yield from self._built(series, self.archive.index.series_instances(series.id))
+                return
+            bound = _bound(series.id, found.generation)
+            yield from _inflated(open_document(self.archive, series.study_id, found.content, bound))
+
+    def _built(self, series: VisibleSeries, found: SeriesInstances) -> Iterator[bytes]:
+        compressed: list[bytes] = []
+        size = 0
+        for piece in _json_pieces(self.archive, found.instances):
+            yield piece
+            if len(found.instances) >= WORTH_PREPARING and size <= LARGEST:
+                part = zlib.compress(piece, _LEVEL)
+                compressed += (_LENGTH.pack(len(part)), part)
+                size += len(part)
+        if compressed and size <= LARGEST:
+            self._keep(series, found.generation, b"".join(compressed))
+
+    def _keep(self, series: VisibleSeries, generation: int, document: bytes) -> None:
+        content = seal_document(self.archive, series.study_id, document, _bound(series.id, generation))
+        # Nobody waits for it: what could not be kept is built again.
+        self.archive.committer.submit(
+            lambda writing: writing.tx.put_series_document(series.id, generation, FORM, content)
+        )
+
+
+def series_metadata(archive: "Archive", principal: Principal, request: QueryRequest) -> SeriesMetadata:
+    """What a request for a study or series names; its begin events are durable when this returns. Raises NotAuthorised,
+    DataSetError."""
+    try:
+        authorise(principal, Operation.RETRIEVE)
+        keys = unique_keys(request)
+        study, series = keys[tags.STUDY_INSTANCE_UID], keys.get(tags.SERIES_INSTANCE_UID)
+        found = archive.index.visible_series(str(study), None if series is None else str(series), scope_of(principal))
+    except LeadglassError as error:
+        record_refusal(archive.committer, principal, "retrieve", request.peer, error)
+        raise
+    if not found:
+        archive.committer.run(lambda writing: writing.record(nothing_found(principal, request)))
+    accesses = {row.study_id: Access.of(principal, row.study_id, row.study_uid, request.peer) for row in found}
+    archive.ledger.begin(accesses.values())
+    return SeriesMetadata(archive, found, accesses)
+
+
+def write_instance(archive: "Archive", row: InstanceRow, writer: ModelWriter) -> None:
+    """Feed a writer with what an instance says beside its pixels. Raises VerificationFailed when a seal does not hold
+    or the sealed object is not the instance on record."""
+    reader = archive.open(row)
+    syntax = TRANSFER_SYNTAXES[row.transfer_syntax]
+    if syntax.deflated:
+        for chunk in reader.chunks():
+            writer.feed(chunk)
+    else:
+        _write_around_pixels(reader, syntax, writer)
+    writer.finish()
+    if not writer.says(tags.SOP_INSTANCE_UID, row.uid):
+        raise VerificationFailed(
+            "A sealed object is not the instance that the index says.", "Run `leadglass fsck --deep`."
+        )
+
+
+def base_of(row: InstanceRow) -> str:
+    """Where the bulk data of an instance are named, below the root of DICOMweb."""
+    return f"/studies/{row.study_uid}/series/{row.series_uid}/instances/{row.uid}/bulkdata/"
+
+
+def _write_around_pixels(reader: "ObjectReader", syntax: TransferSyntax, writer: ModelWriter) -> None:
+    """The pixels are not even opened: the layout says where they end."""
+    layout = Layout.decode(reader.layout)
+    for chunk in reader.chunks(0, layout.header_length):
+        writer.feed(chunk)
+    if layout.pixel_offset == layout.header_length:
+        return
+    head = reader.read(layout.header_length, layout.pixel_offset - layout.header_length)
+    writer.add_bulk(*_pixel_element(head, syntax))
+    after = _after_pixels(layout)
+    if after < reader.length:
+        for chunk in reader.chunks(after):
+            writer.feed(chunk)
+
+
+def _pixel_element(head: bytes, syntax: TransferSyntax) -> tuple[int, str]:
+    """Tag and VR; in Implicit VR it is OW (PS3.5 A.1)."""
+    codec = LITTLE if syntax.little_endian else BIG
+    group, element, code, _ = codec.explicit.unpack_from(head)
+    return group << 16 | element, code.decode("ascii", "replace") if syntax.explicit_vr else "OW"
+
+
+def _after_pixels(layout: Layout) -> int:
+    """Where the elements behind the pixels begin."""
+    if layout.pixel_length is not None:
+        return layout.pixel_offset + layout.pixel_length
+    start, length = layout.fragments[-1] if layout.fragments else (2**63, 0)
+    return start + length + _DELIMITER
+
+
+def _json_pieces(archive: "Archive", instances: Iterable[InstanceRow]) -> Iterator[bytes]:
+    remembered = RememberedFragments()
+    held: list[str] = []
+    size = 0
+    for row in instances:
+        writer = JsonWriter(TRANSFER_SYNTAXES[row.transfer_syntax], archive.limits, base_of(row), remembered)
+        write_instance(archive, row, writer)
+        held.append(writer.text())
+        size += len(held[-1])
+        if size >= PIECE:
+            yield ",".join(held).encode()
+            held, size = [], 0
+    if held:
+        yield ",".join(held).encode()
+
+
+def _inflated(chunks: Iterator[bytearray]) -> Iterator[bytes]:
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        while len(held) >= _LENGTH.size:
+            stop = _LENGTH.size + _LENGTH.unpack_from(held)[0]
+            if len(held) < stop:
+                break
+            yield zlib.decompress(bytes(held[_LENGTH.size : stop]))
+            del held[:stop]
+
+
+def _bound(series_id: int, generation: int) -> bytes:
+    return _BOUND.pack(b"metadata", series_id, generation, FORM)
+
+
+@contextmanager
+def _on_record(archive: "Archive", access: Access, series: VisibleSeries) -> Iterator[None]:
+    """A seal that does not hold is an event of its own."""
+    try:
+        yield
+    except VerificationFailed as error:
+        detail = {"series": series.uid, "reason": error.message}
+        archive.committer.record(access.event("verification-failed", detail, Outcome.FAILED), access.study_id)
+        raise
