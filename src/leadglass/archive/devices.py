@@ -11,6 +11,7 @@ from typing import Any
 from leadglass.archive.admission import DeviceBook
 from leadglass.archive.authorise import authorise
 from leadglass.archive.committer import Committer, Writing
+from leadglass.archive.freshness import require_fresh
 from leadglass.crypto.certificates import Certificate
 from leadglass.errors import NotFound, UsageError
 from leadglass.index.index import Index
@@ -68,6 +69,7 @@ class Registry:
     def add(self, principal: Principal, device: NewDevice, credential: Credential) -> None:
         """Enrol a device. Raises UsageError when its name or key is taken, or it has no title or role."""
         authorise(principal, Operation.ADMINISTER)
+        require_fresh(principal, time.time_ns() // 1000)
         _check(device)
         if device.name in self.book.devices:
             raise UsageError(f"A device named {device.name!r} exists.", "Use `device renew` for a new certificate.")
@@ -83,6 +85,7 @@ class Registry:
     def renew(self, principal: Principal, name: str, credential: Credential, overlap_days: int = OVERLAP_DAYS) -> None:
         """Give a device a further certificate; earlier keys go on for `overlap_days`. Raises NotFound, UsageError."""
         authorise(principal, Operation.ADMINISTER)
+        require_fresh(principal, time.time_ns() // 1000)
         device = self.device(name)
         if device.disabled:
             raise UsageError(f"{name} is disabled.", "Enrol it under a new name with a new key.")

@@ -16,11 +16,12 @@ from leadglass.archive.authorise import authorise
 from leadglass.archive.devices import DEVICE_ROLES, Credential, Device, Enrolment
 from leadglass.archive.diagnosis import diagnose
 from leadglass.crypto.certificates import parse_certificate, require_client_use
-from leadglass.errors import FormatError, UsageError
+from leadglass.errors import FormatError, ProofTooOld, UsageError
 from leadglass.model import DEFAULT_SITE, Operation
 from leadglass.server.web.authentication import principal_of
 from leadglass.server.web.console import present
 from leadglass.server.web.console.forms import Form, form_of
+from leadglass.server.web.console.proving import prove_again, typed_before
 from leadglass.server.web.pages import Pages
 
 _SOON_US = 30 * 86_400 * 1_000_000
@@ -80,7 +81,7 @@ class DevicesPage:
             devices=[DeviceLine.of(device, now) for device in devices],
             roles=[role.value for role in DEVICE_ROLES],
             problem=problem,
-            asked=asked or {"site": DEFAULT_SITE},
+            asked=asked or typed_before(request, {"site": DEFAULT_SITE}),
         )
 
     async def _add(self, request: Request) -> Response:
@@ -91,6 +92,8 @@ class DevicesPage:
         principal = principal_of(request)
         try:
             self._archive.registry.add(principal, _enrolment(form), _pinned(form.get("certificate", "")))
+        except ProofTooOld:
+            return prove_again("/devices", form)
         except (UsageError, FormatError) as error:
             return self._page(request, problem=str(error), asked=form, status=error.http_status)
         return RedirectResponse(f"/devices/{form['name']}", 303)

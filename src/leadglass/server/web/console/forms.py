@@ -28,6 +28,9 @@ class Form(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def pairs(self) -> list[tuple[str, str]]:
+        return [(name, value) for name, values in self._values.items() for value in values]
+
     def all(self, name: str) -> tuple[str, ...]:
         return tuple(self._values.get(name, ()))
 

@@ -15,11 +15,12 @@ from leadglass.archive.disclosures import Disclosure, disclosures
 from leadglass.archive.query import STUDY_ROOT, QueryRequest, query
 from leadglass.archive.sharing import MAX_DAYS, revoke_share, share, shares
 from leadglass.dicom import tags
-from leadglass.errors import NotFound, UsageError
+from leadglass.errors import NotFound, ProofTooOld, UsageError
 from leadglass.model import Attributes, Level, Operation, Principal
 from leadglass.server.web.authentication import peer_of, principal_of
 from leadglass.server.web.console import present
 from leadglass.server.web.console.forms import Form, form_of
+from leadglass.server.web.console.proving import prove_again, typed_before
 from leadglass.server.web.console.search import ANSWERED
 from leadglass.server.web.console.studies import StudyLine
 from leadglass.server.web.pages import Pages
@@ -91,6 +92,8 @@ class StudyPage:
         principal, study = principal_of(request), request.path_params["study"]
         try:
             share(self._archive, principal, study, form.get("user", ""), _end_of(form.get("until", "")))
+        except ProofTooOld:
+            return prove_again(f"/studies/{study}", form)
         except (NotFound, UsageError) as error:
             return self._page(request, problem=str(error), asked=form, status=error.http_status)
         return _back_to(study)
@@ -119,7 +122,7 @@ class StudyPage:
             moment=present.moment,
             day=present.day,
             problem=problem,
-            asked=asked or {"until": (today + timedelta(days=_USUAL_DAYS)).isoformat()},
+            asked=asked or typed_before(request, {"until": (today + timedelta(days=_USUAL_DAYS)).isoformat()}),
             first_day=today,
             last_day=today + timedelta(days=MAX_DAYS - 1),
         )

@@ -9,10 +9,12 @@ from starlette.routing import BaseRoute, Route
 
 from leadglass.archive.archive import Archive
 from leadglass.archive.tokens import MAX_LIFE_US, TokenRequest, token_described
-from leadglass.errors import NotFound, UsageError
+from leadglass.archive.users import USER_ROLES
+from leadglass.errors import NotFound, ProofTooOld, UsageError
 from leadglass.server.web.authentication import principal_of
 from leadglass.server.web.console import present
 from leadglass.server.web.console.forms import Form, form_of
+from leadglass.server.web.console.proving import prove_again, typed_before
 from leadglass.server.web.pages import Pages
 
 _DAY_US = 86_400 * 1_000_000
@@ -50,10 +52,11 @@ class TokensPage:
             400 if problem else 200,
             tokens=[token_described(row, book[row.account_id]) for row in reversed(rows)],
             purposes=PURPOSES,
+            roles=[role.value for role in USER_ROLES],
             now=now,
             day=present.day,
             problem=problem,
-            asked=asked or {"until": (today + timedelta(days=_USUAL_DAYS)).isoformat()},
+            asked=asked or typed_before(request, {"until": (today + timedelta(days=_USUAL_DAYS)).isoformat()}),
             first_day=today,
             last_day=today + timedelta(days=MAX_LIFE_US // _DAY_US - 1),
             made=made,
@@ -66,6 +69,8 @@ class TokensPage:
     def _created(self, request: Request, form: Form) -> Response:
         try:
             made = self._archive.tokens.create(principal_of(request), self._wanted(form))
+        except ProofTooOld:
+            return prove_again("/tokens", form)
         except (UsageError, NotFound) as error:
             return self._page(request, problem=str(error), asked=form)
         return self._page(request, made=made)

@@ -8,11 +8,12 @@ from starlette.routing import BaseRoute, Route
 from leadglass.archive.archive import Archive
 from leadglass.archive.authorise import authorise
 from leadglass.archive.users import USER_ROLES, NewUser, user_described
-from leadglass.errors import UsageError
+from leadglass.errors import ProofTooOld, UsageError
 from leadglass.model import DEFAULT_SITE, Operation
 from leadglass.server.web.authentication import principal_of
 from leadglass.server.web.console import present
 from leadglass.server.web.console.forms import Form, form_of
+from leadglass.server.web.console.proving import prove_again, typed_before
 from leadglass.server.web.pages import Pages
 
 
@@ -45,7 +46,7 @@ class UsersPage:
             roles=[role.value for role in USER_ROLES],
             day=present.day,
             problem=problem,
-            asked=asked or {"site": DEFAULT_SITE},
+            asked=asked or typed_before(request, {"site": DEFAULT_SITE}),
             made=made,
         )
 
@@ -58,13 +59,18 @@ class UsersPage:
         user = NewUser(name, form.all("role"), form.get("site") or DEFAULT_SITE, form.get("person", ""))
         try:
             secret = self._archive.enrolments.add(principal_of(request), user)
+        except ProofTooOld:
+            return prove_again("/users", form)
         except UsageError as error:
             return self._page(request, problem=str(error), asked=form)
         return self._page(request, made=(name, _link(request, secret)))
 
     def _reset(self, request: Request) -> Response:
         name = request.path_params["name"]
-        secret = self._archive.enrolments.reset(principal_of(request), name)
+        try:
+            secret = self._archive.enrolments.reset(principal_of(request), name)
+        except ProofTooOld:
+            return prove_again("/users")
         return self._page(request, made=(name, _link(request, secret)))
 
     def _disable(self, request: Request) -> Response:
