@@ -1,7 +1,10 @@
 """Descriptions and frames for tests."""
 
 from io import BytesIO
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from leadglass.dicom.uids import EXPLICIT_LE
@@ -38,3 +41,24 @@ def image(data: bytes) -> Image.Image:
     opened = Image.open(BytesIO(data))
     opened.load()
     return opened
+
+
+def noise(description: PixelDescription, seed: int = 1) -> bytes:
+    """A native frame that uses every value there is, smooth in places."""
+    generator = np.random.default_rng(seed)
+    shape = description.rows, description.columns, description.samples_per_pixel
+    if description.bits_allocated == 1:
+        return np.packbits(generator.integers(0, 2, shape).reshape(-1), bitorder="little").tobytes()
+    low = -(1 << description.bits_stored - 1) if description.signed else 0
+    values = generator.integers(low, low + (1 << description.bits_stored), shape, endpoint=False, dtype=np.int64)
+    values[: shape[0] // 2] = low + (1 << description.bits_stored - 1)
+    kind = "i" if description.signed else "u"
+    return values.astype(f"<{kind}{description.bits_allocated // 8}").tobytes()
+
+
+def pixels(description: PixelDescription, native: bytes) -> npt.NDArray[Any]:
+    """A native frame as an array of rows × columns (× samples)."""
+    kind = "i" if description.signed else "u"
+    values = np.frombuffer(native, f"<{kind}{description.bits_allocated // 8}")
+    shape = (description.rows, description.columns, description.samples_per_pixel)
+    return values.reshape(shape[:2] if shape[2] == 1 else shape)

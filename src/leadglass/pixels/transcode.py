@@ -61,7 +61,7 @@ def _rle(samples: Array) -> bytes:
     segments = []
     for sample in range(count):
         for byte in reversed(range(samples.itemsize)):
-            plane = np.ascontiguousarray(planes[:, :, sample, byte])
+            plane = planes[:, :, sample, byte].copy()
             segment = bytes(imagecodecs.packbits_encode(plane, axis=-1))
             segments.append(segment + b"\0" if len(segment) & 1 else segment)
     starts = [_RLE_HEADER.size]
