@@ -83,7 +83,7 @@ def _in_words(newest_first: Iterable[EventRow]) -> Iterable[Disclosure]:
 
 def _described(action: str, detail: dict[str, Any], end: dict[str, Any] | None) -> str:
     if end is not None:
-        count = end["instances"]
+        count = max(end["instances"], end.get("described", 0))
         return f"{_OPENED}: {count} {'object' if count == 1 else 'objects'}"
     user = detail.get("user")
     return f"{_IN_WORDS[action]} with {user}" if user else _IN_WORDS[action]

@@ -101,7 +101,7 @@ class SeriesMetadata:
         content = seal_document(self.archive, series.study_id, document, _bound(series.id, generation))
         # Nobody waits for it: what could not be kept is built again.
         self.archive.committer.submit(
-            lambda writing: writing.tx.put_series_document(series.id, generation, FORM, content)
+            lambda writing: writing.tx.put_series_document(series.id, generation, FORM, content, KEPT)
         )
 
 

@@ -49,19 +49,17 @@ class PreparedWriter:
 
     _cursor: Any
 
-    def put_series_document(self, series_id: int, generation: int, form: int, content: bytes) -> None:
-        """Nothing happens when the series is at another generation by now."""
+    def put_series_document(self, series_id: int, generation: int, form: int, content: bytes, most_bytes: int) -> None:
+        """Nothing happens when the series is at another generation by now. Documents prepared longest ago are given up
+        until the others have at most `most_bytes`."""
         self._cursor.execute(
             "INSERT OR REPLACE INTO series_document (series_id, generation, form, prepared, size, content) "
             "SELECT id, generation, ?, ?, ?, ? FROM series WHERE id = ? AND generation = ?",
             (form, time.time_ns() // 1000, len(content), content, series_id, generation),
         )
-
-    def trim_series_documents(self, most_bytes: int) -> None:
-        """Give up the documents prepared longest ago until the others have at most so many bytes."""
         self._cursor.execute(
             "DELETE FROM series_document WHERE series_id IN (SELECT series_id FROM ("
-            "SELECT series_id, sum(size) OVER (ORDER BY prepared DESC, series_id) AS newer FROM series_document"
+            "SELECT series_id, sum(size) OVER (ORDER BY prepared DESC, series_id DESC) AS newer FROM series_document"
             ") WHERE newer > ?)",
             (most_bytes,),
         )

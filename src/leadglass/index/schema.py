@@ -124,6 +124,8 @@ series_document = _table(
     Column("content", LargeBinary, nullable=False),
 )
 
+Index("series_document_age", series_document.c.prepared, series_document.c.series_id, series_document.c.size)
+
 request_attributes = _table(
     "request_attributes",
     Column("id", Wide, primary_key=True),

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("series_id"),
         sqlite_strict=True,
     )
+    op.create_index("series_document_age", "series_document", ["prepared", "series_id", "size"], unique=False)
     op.drop_index("study_date", "study")
     op.execute(
         "UPDATE study SET series_shown = (SELECT count(*) FROM series WHERE study_id = study.id AND instances > 0), "
