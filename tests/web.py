@@ -23,7 +23,7 @@ def token_of(archive: Served, user: str, *options: str, expires: str = "1h") -> 
     return archive.run("token", "create", "--user", user, "--expires", expires, *options).splitlines()[-1]
 
 
-def browser(archive: Served, token: str = "", **options: object) -> httpx.Client:
+def browser(archive: Served, token: str = "") -> httpx.Client:
     """A client of a served archive; with a token it is that token's user. Use it as a context manager. Paths are
     relative to the root: `client.get("/dicom-web/studies")`."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -33,7 +33,6 @@ def browser(archive: Served, token: str = "", **options: object) -> httpx.Client
         headers=headers,
         timeout=30,
         trust_env=False,
-        **options,  # type: ignore[arg-type]
     )
 
 

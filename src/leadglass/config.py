@@ -1,9 +1,11 @@
 """TOML and environment → one small frozen config for each room.
 
-The file has a table for each: `[archive]`, `[dimse]` and `[web]`. `LEADGLASS_CONFIG` names it unless `--config` does.
+The file has a table for each: `[archive]`, `[dimse]`, `[web]` and `[sign_in]`. `LEADGLASS_CONFIG` names it unless
+`--config` does.
 """
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -12,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leadglass.archive.archive import DEFAULT_MAX_ANSWERS, ArchiveConfig
 from leadglass.archive.disk import DEFAULT_RESERVE
+from leadglass.archive.sessions import SessionLimits
 from leadglass.crypto.tls import CertificateChain
 from leadglass.errors import UsageError
 from leadglass.server.dimse.session import DoorConfig
@@ -47,9 +50,18 @@ class DimseTable(_Table):
         return DoorConfig(**self.model_dump())
 
 
+class SignInTable(_Table):
+    idle_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30
+    absolute_hours: Annotated[int, Field(ge=1, le=7 * 24)] = 12
+
+    def limits(self) -> SessionLimits:
+        return SessionLimits(idle=self.idle_minutes * 60, absolute=self.absolute_hours * 3600)
+
+
 class WebTable(_Table):
     certificate: Path | None = None
     key: Path | None = None
+    names: tuple[str, ...] = ()
     connections: Annotated[int, Field(ge=1, le=100_000)] = 1024
     idle_seconds: _Seconds = 75.0
     drain_seconds: _Seconds = 10.0
@@ -73,6 +85,10 @@ class Settings(BaseSettings):
     archive: ArchiveTable = ArchiveTable()
     dimse: DimseTable = DimseTable()
     web: WebTable = WebTable()
+    sign_in: SignInTable = SignInTable()
+
+    def archive_config(self) -> ArchiveConfig:
+        return replace(self.archive.config(), sessions=self.sign_in.limits())
 
 
 def load(path: Path | None) -> Settings:

@@ -29,6 +29,8 @@ class Refusal(Enum):
     UNTRUSTED = "its certificate does not chain to an authority that is trusted here"
     PROTOCOL = "it did not speak the DICOM upper layer protocol"
     TIMEOUT = "it did not finish in time"
+    BEARER = "its bearer token is not good"
+    USER = "the user that it names did not prove who it is, or belongs to another site"
 
 
 class AssociationRefused(NotAuthorised):

@@ -88,7 +88,7 @@ class Archive:
         credentials = Credentials(
             self.users, self.committer, root.derive("account-secrets"), self.archive_id, config.clock
         )
-        self.sign_in = SignIn(self.users, credentials, self.lockouts, self.committer)
+        self.sign_in = SignIn(self.users, credentials, self.passkeys, self.lockouts, self.committer)
         self.enrolments = Enrolments(
             Parts(
                 self.index,

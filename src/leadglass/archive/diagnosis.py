@@ -36,6 +36,8 @@ REMEDIES = {
     Refusal.NO_CERTIFICATE: "Install a client certificate on the device and switch mutual authentication on.",
     Refusal.UNTRUSTED: "Enrol its certificate with --cert, or the authority that issued it with --ca.",
     Refusal.PROTOCOL: "Check that the device speaks DICOM over TLS on this port, and not plain DICOM or HTTP.",
+    Refusal.BEARER: "Make it a new token with `leadglass token create`.",
+    Refusal.USER: "Check name and passcode, and with `leadglass user list` the user's site.",
     Refusal.TIMEOUT: "Look for a firewall or a slow line between the device and the archive.",
 }
 

@@ -41,7 +41,8 @@ class Lockouts:
         self._rows = {row.subject: row for row in index.lockouts()}
 
     def begin(self, name: str, address: str) -> None:
-        """An attempt begins, and counts as failed unless `succeeded` follows. Raises LockedOut."""
+        """An attempt begins, and counts as failed unless `succeeded` follows. Without a name, as with a passkey, only
+        the address is counted. Raises LockedOut."""
         now = self._clock()
         subjects = _subjects(name, address)
         with self._lock:
@@ -60,7 +61,7 @@ class Lockouts:
 
     def succeeded(self, name: str, address: str) -> None:
         """The attempt that began was a good one: the account's failures are forgiven, and this one of the address."""
-        account, source = _subjects(name, address)
+        account, source = f"account:{name[:64]}", _subjects("", address)[0]
         with self._lock:
             self._rows.pop(account, None)
             kept = self._rows.get(source)
@@ -82,8 +83,9 @@ class Lockouts:
             del self._rows[subject]
 
 
-def _subjects(name: str, address: str) -> tuple[str, str]:
-    return f"account:{name[:64]}", f"address:{_network(address)}"
+def _subjects(name: str, address: str) -> tuple[str, ...]:
+    source = f"address:{_network(address)}"
+    return (f"account:{name[:64]}", source) if name else (source,)
 
 
 def _network(address: str) -> str:

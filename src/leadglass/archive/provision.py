@@ -11,6 +11,7 @@ from leadglass.crypto.certificates import (
     Issued,
     KeyKind,
     create_authority,
+    host_names,
     issue_server,
     parse_certificate,
     parse_issued,
@@ -73,6 +74,12 @@ def authority(keys: KeyDirectory) -> Issued:
 
 def authority_certificate(keys: KeyDirectory) -> Certificate:
     return parse_certificate(keys.read(KeyFile.CA_CERTIFICATE))
+
+
+def first_name(keys: KeyDirectory) -> str:
+    """The host name to show people: the first that the server's certificate has."""
+    certificate = parse_certificate(keys.read(KeyFile.SERVER_EC_CERTIFICATE))
+    return next(iter(host_names(certificate)), LOCAL_NAMES[0])
 
 
 def server_chains(keys: KeyDirectory) -> tuple[CertificateChain, ...]:

@@ -29,11 +29,12 @@ class RefusedPeer:
     called: str = ""
     fingerprint: str = ""
     device: str = ""
+    action: str = ACTION
 
     def event(self, count: int) -> AccessEvent:
         detail = {"reason": self.refusal.name.lower(), "calling": self.calling, "called": self.called, "count": count}
         return AccessEvent(
-            action=ACTION,
+            action=self.action,
             outcome=Outcome.REFUSED,
             principal=f"device:{self.device}" if self.device else "stranger",
             credential=self.fingerprint,

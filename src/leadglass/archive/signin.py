@@ -1,8 +1,11 @@
 """Signing in: what was shown is checked, guesses are slowed down, and every failure is on record."""
 
+from typing import Any
+
 from leadglass.archive.committer import Committer, Writing
 from leadglass.archive.credentials import Credentials
 from leadglass.archive.lockouts import Lockouts
+from leadglass.archive.passkeys import Passkeys, Place
 from leadglass.archive.users import Users, grant
 from leadglass.errors import LeadglassError, NotAuthenticated, VerificationFailed
 from leadglass.index.rows import AccountRow
@@ -10,8 +13,11 @@ from leadglass.model import AccessEvent, Outcome, Principal
 
 
 class SignIn:
-    def __init__(self, users: Users, credentials: Credentials, lockouts: Lockouts, committer: Committer) -> None:
+    def __init__(
+        self, users: Users, credentials: Credentials, passkeys: Passkeys, lockouts: Lockouts, committer: Committer
+    ) -> None:
         self._users = users
+        self._passkeys = passkeys
         self._credentials = credentials
         self._lockouts = lockouts
         self._committer = committer
@@ -31,6 +37,18 @@ class SignIn:
         Raises NotAuthenticated, LockedOut."""
         account = self._attempt(name, passcode, None, peer, "passcode")
         self._lockouts.succeeded(name, address_of(peer))
+        return account
+
+    def with_passkey(self, response: dict[str, Any], challenge: bytes, place: Place, peer: str) -> AccountRow:
+        """Raises NotAuthenticated, LockedOut."""
+        self._lockouts.begin("", address_of(peer))
+        try:
+            account, passkey, count = self._passkeys.authenticate(response, challenge, place)
+        except VerificationFailed as error:
+            self._refused("", "passkey", peer, error)
+            raise NotAuthenticated(error.message, error.remedy) from None
+        self._committer.run(lambda writing: self._passkeys.count(writing, passkey, count))
+        self._lockouts.succeeded("", address_of(peer))
         return account
 
     def enrol_code(self, account: AccountRow, secret: str, code: str, peer: str) -> AccountRow:

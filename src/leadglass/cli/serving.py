@@ -48,7 +48,7 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int,
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     settings = load(config)
     chains = server_chains(KeyDirectory.open(keys))
-    archive = open_archive(data, keys, settings.archive.config())
+    archive = open_archive(data, keys, settings.archive_config())
     try:
         for repair in archive.repaired:
             log.warning("repaired", what=repair)
@@ -61,6 +61,7 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int,
         listener = Listener(archive, settings.dimse.config(), chains, host, dimse_port)
         web = WebDoor(archive, settings.web.config(), chains, host, https_port)
         control = ControlDoor(archive, settings.dimse.drain_seconds)
+        archive.enrolments.start_waiting()
         archive.housekeeping.start()
         listener.start()
         web.start()

@@ -1,5 +1,7 @@
 """`leadglass user`: the people who use the archive."""
 
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +9,7 @@ import typer
 from leadglass.cli.access import verbs
 from leadglass.cli.options import Config, Data, Keys
 from leadglass.cli.tables import show as show_table
+from leadglass.errors import UsageError
 from leadglass.model import DEFAULT_SITE
 
 app = typer.Typer(help="The people who use the archive.", no_args_is_help=True)
@@ -24,13 +27,39 @@ def add(
     ],
     site: Annotated[str, typer.Option(help="The unit that the user belongs to.")] = DEFAULT_SITE,
     person: Annotated[str, typer.Option(help="Full name.")] = "",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read a first password, in place of making a link.")
+    ] = False,
     config: Config = None,
 ) -> None:
-    """Add a user."""
-    params = {"name": name, "roles": list(dict.fromkeys(role)), "site": site, "person": person}
+    """Add a user. Prints a link, good once and for 24 hours, by which the user chooses what to sign in with."""
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else ""
+    if password_stdin and not password:
+        raise UsageError("No password came on standard input.")
+    params = {
+        "name": name,
+        "roles": list(dict.fromkeys(role)),
+        "site": site,
+        "person": person,
+        "password": password,
+        "waits": False,
+    }
     with verbs(data, keys, config) as archive:
-        archive.call("user-add", params)
+        secret: str = archive.call("user-add", params)
     typer.echo(f"added {name}")
+    if secret:
+        typer.echo(f"link, good once and for 24 hours: {setup_link(keys, secret)}")
+    else:
+        typer.echo("One-time codes are set up at the first sign-in.")
+
+
+@app.command()
+def reset(name: Name, data: Data, keys: Keys, config: Config = None) -> None:
+    """Forget what a user signs in with, end sessions and tokens, and print a new link."""
+    with verbs(data, keys, config) as archive:
+        secret: str = archive.call("user-reset", {"name": name})
+    typer.echo(f"reset {name}")
+    typer.echo(f"link, good once and for 24 hours: {setup_link(keys, secret)}")
 
 
 @app.command("list")
@@ -56,3 +85,11 @@ def _state(user: dict[str, Any]) -> str:
     if user["disabled"]:
         return "disabled"
     return "enrolled" if user["enrolled"] else "not enrolled yet"
+
+
+def setup_link(keys: Path, secret: str, port: int = 8443) -> str:
+    """The secret stands in the fragment, which browsers send to nobody. The host is the first that `init` was given."""
+    from leadglass.archive.provision import first_name
+    from leadglass.crypto.keys import KeyDirectory
+
+    return f"https://{first_name(KeyDirectory.open(keys))}:{port}/setup#{secret}"

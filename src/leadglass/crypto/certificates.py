@@ -187,6 +187,16 @@ def require_client_use(certificate: Certificate) -> None:
             raise UsageError("The certificate is not meant for TLS clients (extended key usage).", remedy)
 
 
+def host_names(certificate: Certificate) -> tuple[str, ...]:
+    """The DNS names that a server certificate is good for, wildcards left out."""
+    try:
+        extensions = x509.load_der_x509_certificate(certificate.der).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name for name in names.get_values_for_type(x509.DNSName) if "*" not in name)
+
+
 def certificate_fingerprint(certificate: Certificate) -> str:
     """SHA-256 of the whole certificate in hex, as other programs show it: to compare the CA by eye."""
     digest = Hash(SHA256())

@@ -35,4 +35,4 @@ def matching_step(secret: str, code: str, now_seconds: int) -> int:
 
 def provisioning_uri(secret: str, name: str, place: str) -> str:
     """What authenticator apps read from a QR code. `place` tells several archives apart."""
-    return pyotp.TOTP(secret, interval=STEP_SECONDS).provisioning_uri(name, f"{ISSUER} {place}")
+    return pyotp.TOTP(secret, interval=STEP_SECONDS).provisioning_uri(name=name, issuer_name=f"{ISSUER} {place}")

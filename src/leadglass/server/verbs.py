@@ -73,10 +73,14 @@ def _device_test(call: Call) -> dict[str, Any]:
     return dataclasses.asdict(diagnose(call.archive, call.principal, call.params["name"]))
 
 
-def _user_add(call: Call) -> None:
+def _user_add(call: Call) -> str:
     params = call.params
     user = NewUser(params["name"], tuple(params["roles"]), params["site"], params["person"])
-    call.archive.users.add(call.principal, user)
+    return call.archive.enrolments.add(call.principal, user, params["password"], waits=params["waits"])
+
+
+def _user_reset(call: Call) -> str:
+    return call.archive.enrolments.reset(call.principal, call.params["name"])
 
 
 def _user_list(call: Call) -> list[dict[str, Any]]:
@@ -151,6 +155,7 @@ VERBS: dict[str, Callable[[Call], Any]] = {
     "user-add": _user_add,
     "user-list": _user_list,
     "user-disable": _user_disable,
+    "user-reset": _user_reset,
     "token-create": _token_create,
     "token-list": _token_list,
     "token-revoke": _token_revoke,

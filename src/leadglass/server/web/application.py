@@ -1,5 +1,7 @@
 """The web application: the routes of every part, behind what holds for all of them."""
 
+from collections.abc import Collection
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,7 +23,8 @@ from leadglass.server.web.viewer import Bundle, Viewer
 PUBLIC = (*SIGN_IN, *health.PUBLIC, "/static/")
 
 
-def build(archive: Archive) -> Starlette:
+def build(archive: Archive, names: Collection[str]) -> Starlette:
+    """`names` are the host names under which people reach us."""
     assets = Assets()
     pages = Pages(assets)
     answers = ProblemAnswers(pages)
@@ -29,7 +32,7 @@ def build(archive: Archive) -> Starlette:
         routes=[
             *health.routes(archive),
             *assets.routes(),
-            *signin_routes(archive, pages),
+            *signin_routes(archive, pages, names),
             *dicomweb_routes(archive),
             *Viewer(Bundle.load(), pages).routes(),
             *console_routes(archive, pages),

@@ -17,7 +17,7 @@ from leadglass.errors import NotFound
 ROOM = Path(__file__).parent
 #: Third-party files that the build fetches: the viewer, htmx, the font. Empty when it had no network.
 BUNDLED = ROOM / "bundled"
-STATIC = (ROOM / "console" / "static", BUNDLED / "console")
+STATIC = (ROOM / "console" / "static", ROOM / "signin" / "static", BUNDLED / "console")
 
 #: By file name ending; only what we ship. `nosniff` makes browsers take these at their word.
 MEDIA_TYPES: Mapping[str, str] = {

@@ -7,9 +7,11 @@ from leadglass.crypto.tls import CertificateChain
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """`chain` is an operator's certificate, in place of the local authority's. Times are seconds."""
+    """`chain` is an operator's certificate, in place of the local authority's. `names` are host names that passkeys may
+    be bound to, besides those of the certificate. Times are seconds."""
 
     chain: CertificateChain | None = None
+    names: tuple[str, ...] = ()
     connections: int = 1024
     connections_per_source: int = 256
     handshake_seconds: float = 20.0

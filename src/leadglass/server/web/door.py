@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 import uvloop
 
 from leadglass.archive.archive import Archive
+from leadglass.crypto.certificates import host_names, parse_certificate
 from leadglass.crypto.tls import CertificateChain
 from leadglass.errors import RefusedForSafety
 from leadglass.server.web.application import build
@@ -25,9 +26,10 @@ class WebDoor:
         self, archive: Archive, config: WebConfig, chains: Sequence[CertificateChain], host: str, port: int
     ) -> None:
         """Raises RefusedForSafety when the certificate or the address cannot be had."""
-        files = CertificateFiles((config.chain,) if config.chain else chains)
+        shown = (config.chain,) if config.chain else tuple(chains)
+        files = CertificateFiles(shown)
         self._socket = _listen(host, port)
-        self._server = _Server(build(archive), config, files)
+        self._server = _Server(build(archive, {*config.names, *_names(shown)}), config, files)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
@@ -77,6 +79,11 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.accepting.set()
+
+
+def _names(chains: Sequence[CertificateChain]) -> Iterator[str]:
+    for chain in chains:
+        yield from host_names(parse_certificate(chain.certificate.read_bytes()))
 
 
 def _listen(host: str, port: int) -> socket.socket:

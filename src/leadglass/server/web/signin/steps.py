@@ -1,0 +1,105 @@
+"""What the ways of signing in share: the step under way, and what follows once somebody has proved who it is."""
+
+import json
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from leadglass.archive.archive import Archive
+from leadglass.archive.passkeys import Place
+from leadglass.archive.users import role_of
+from leadglass.errors import NotAuthenticated, UsageError
+from leadglass.index.rows import AccountRow
+from leadglass.model import Role
+from leadglass.server.web.authentication import peer_of
+from leadglass.server.web.pages import Pages
+from leadglass.server.web.signin.ceremonies import LIFE_SECONDS, Ceremonies, Ceremony
+from leadglass.server.web.signin.cookies import SESSION, STEP, give, take_back
+
+#: A WebAuthn answer is a few KiB.
+MAX_JSON = 64 * 1024
+
+
+class Steps:
+    """`names` are the host names that passkeys may be bound to."""
+
+    def __init__(self, archive: Archive, pages: Pages, names: Collection[str]) -> None:
+        self.archive = archive
+        self.pages = pages
+        self._names = frozenset(names)
+        self._ceremonies = Ceremonies(archive.clock)
+
+    def begin(self, response: Response, ceremony: Ceremony, *, from_elsewhere: bool = False) -> None:
+        """`from_elsewhere`: the next step comes from another site's page, the OpenID provider's."""
+        key = self._ceremonies.begin(ceremony)
+        give(response, STEP, key, LIFE_SECONDS, "lax" if from_elsewhere else "strict")
+
+    def see(self, request: Request) -> Ceremony:
+        """Raises NotAuthenticated."""
+        return self._ceremonies.see(request.cookies.get(STEP, ""))
+
+    def take(self, request: Request) -> Ceremony:
+        """Raises NotAuthenticated."""
+        return self._ceremonies.take(request.cookies.get(STEP, ""))
+
+    def keep(self, request: Request, **changes: Any) -> None:
+        key = request.cookies.get(STEP, "")
+        self._ceremonies.keep(key, replace(self._ceremonies.see(key), **changes))
+
+    def account(self, ceremony: Ceremony) -> AccountRow:
+        """Who has proved itself in this ceremony. Raises NotAuthenticated."""
+        account = self.archive.users.book.by_id.get(ceremony.account)
+        if account is None or account.disabled or not ceremony.method:
+            raise NotAuthenticated("Nobody has signed in yet.", "Begin once more.")
+        return account
+
+    def place(self, request: Request) -> Place | None:
+        """Where passkeys work: under a name that our certificate has, never under an address (WebAuthn 5.1.2)."""
+        host = request.url.hostname or ""
+        return Place(host, f"https://{request.headers['host']}") if host in self._names else None
+
+    def proved(self, request: Request, account: AccountRow, method: str, next_: str) -> Response:
+        """Somebody has proved who it is: a session, or first the question in which role. Waits for the event."""
+        if len(account.roles) > 1:
+            response = go(request, "/sign-in/role")
+            self.begin(response, Ceremony(account=account.id, method=method, next=next_))
+            return response
+        return self.signed_in(request, account, role_of(account, ""), method, next_)
+
+    def signed_in(self, request: Request, account: AccountRow, role: Role, method: str, next_: str) -> Response:
+        response = go(request, local(next_))
+        give(response, SESSION, self.archive.sessions.open(account, role, method, peer_of(request)))
+        take_back(response, STEP)
+        return response
+
+
+def go(request: Request, path: str) -> Response:
+    """Where the browser goes next: a redirect for a form, a word for a script."""
+    if request.headers.get("content-type", "").startswith("application/json"):
+        return JSONResponse({"next": path})
+    return RedirectResponse(path, 303)
+
+
+def local(path: str) -> str:
+    """`path` when it is one of ours, else the start: nobody is sent elsewhere by a link to our sign-in."""
+    is_ours = path.startswith("/") and not path.startswith("//") and path.isprintable() and "\\" not in path
+    return path if is_ours else "/"
+
+
+async def json_of(request: Request) -> dict[str, Any]:
+    """Raises UsageError for what is no JSON object, or too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_JSON:
+            raise UsageError("The request is too long.")
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UsageError("The request is not JSON.") from None
+    if not isinstance(document, dict):
+        raise UsageError("The request is not a JSON object.")
+    return document
