@@ -22,6 +22,8 @@ from leadglass.assess.reach import Reach
 from leadglass.errors import NotAvailable
 
 PATIENCE: Final = 6.0
+#: Usually web servers: asked for HTTP first.
+_WEB_PORTS: Final = frozenset({80, 3000, 8042, 8080})
 #: By their first bytes: which protocol introduces itself so.
 _INTRODUCTIONS: Final = (
     (b"SSH-", "ssh"),
@@ -40,7 +42,7 @@ Seen = tuple[ServiceResult, Census]
 
 @dataclass(frozen=True, slots=True)
 class Looker:
-    """Looks at doors for one run. `names_of`: the scope's names of an address."""
+    """Looks at doors for one run. `patience`: seconds for each answer but a query's."""
 
     reach: Reach
     fingerprints: Fingerprints
@@ -49,6 +51,9 @@ class Looker:
 
     def look(self, endpoint: Endpoint, names: tuple[str, ...]) -> Seen:
         """What a stranger gets at an open port; a door that tells nothing is a result too."""
+        seen = self._as_web(endpoint, names) if endpoint.port in _WEB_PORTS else None
+        if seen is not None:
+            return seen
         try:
             return self._as_dicom(self._way(endpoint))
         except NotDicom as error:
@@ -77,23 +82,23 @@ class Looker:
         surveyed = survey(self.reach, endpoint, self.tls, self.patience, names)
         anonymous = replace(self._way(endpoint), tls="anonymous", context=self.tls.anonymous)
         seen, demanded = self._try_tls(anonymous), "no"
-        if isinstance(seen, NotDicom | NotAvailable) and _is_about_certificates(seen):
+        if isinstance(seen, NotAvailable) and _is_about_certificates(seen):
             # Whoever asks for a certificate may still take any.
             seen, demanded = self._try_tls(replace(anonymous, tls="stranger", context=self.tls.stranger)), "any"
-            if isinstance(seen, NotDicom | NotAvailable) and _is_about_certificates(seen):
+            if isinstance(seen, NotAvailable) and _is_about_certificates(seen):
                 demanded = "yes"
         asked = _asked(demanded, anonymous)
-        if isinstance(seen, NotDicom | NotAvailable):
+        if isinstance(seen, NotAvailable):
             context = self.tls.anonymous if demanded == "no" else self.tls.stranger
             web = None if demanded == "yes" else self._as_web(endpoint, names, context)
             seen = web or (ServiceResult(endpoint, "tls"), Census(self.fingerprints))
         result, census = seen
         return replace(result, observations=(*result.observations, *surveyed, asked)), census
 
-    def _try_tls(self, way: Way) -> Seen | NotDicom | NotAvailable:
+    def _try_tls(self, way: Way) -> Seen | NotAvailable:
         try:
             return self._as_dicom(way)
-        except (NotDicom, NotAvailable) as error:
+        except NotAvailable as error:
             return error
 
     def _as_dicom(self, way: Way) -> Seen:

@@ -8,6 +8,7 @@ capped makes the numbers lower bounds.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 from secrets import SystemRandom
 from typing import Final
 
@@ -25,6 +26,7 @@ _MOST_QUERIES: Final = 20_000
 #: So many capped parts in a row without a new study: halving leads nowhere.
 _IN_VAIN: Final = 48
 _FIRST_DAY: Final = date(1900, 1, 1)
+_END: Final = date(2100, 12, 31)
 _WHOLE_DAY: Final = (0, 24 * 60)
 
 
@@ -51,52 +53,57 @@ def count_studies(asking: Asking) -> Listing:
         whole = asking.studies({})
     if not whole.answers and whole.status != 0:
         return Listing(whole.status, 0, capped=False, split=False, unknowns=())
-    capped = not whole.complete or _shows_more(asking)
+    again = _Again.MORE if not whole.complete else _look_again(asking)
+    capped = again is _Again.MORE
     split = capped and not whole.stopped
     if split:
         _Halving(asking, whole).run()
-    elif capped:
+    elif again is not _Again.NO_MORE:
         asking.census.miss_studies()
-    return Listing(whole.status, whole.answers, capped, split, tuple(_unknowns(asking, whole, capped)))
+    return Listing(whole.status, whole.answers, capped, split, tuple(_unknowns(asking, whole, again)))
 
 
-def _unknowns(asking: Asking, whole: Asked, capped: bool) -> Iterator[str]:
+def _unknowns(asking: Asking, whole: Asked, again: "_Again") -> Iterator[str]:
     if whole.stopped:
         yield "the archive kept repeating itself; the query was cancelled"
+    if again is _Again.NOBODY_KNOWS:
+        yield "whether answers are capped could not be found out: queries by date are not answered as asked"
     if asking.malformed:
         asking.census.miss_studies()
         yield f"{asking.malformed} answers could not be read"
-    if capped and asking.undated:
+    if again is _Again.MORE and asking.undated:
         asking.census.miss_studies()
         yield "answers are capped, and studies without a date cannot be asked for in parts"
 
 
-def _shows_more(asking: Asking) -> bool:
-    """Whether parts of what came hold studies that did not come with the whole."""
+class _Again(Enum):
+    """What a second look at parts showed."""
+
+    MORE = "studies that did not come with the whole"
+    NO_MORE = "nothing new"
+    NOBODY_KNOWS = "the peer does not look at dates, or broke off"
+
+
+def _look_again(asking: Asking) -> _Again:
     known = sorted(day for text in asking.days if (day := parse_date(text)) is not None)
     if not known:
-        return asking.studies(_between(_FIRST_DAY, _last_day())).fresh > 0
-    if asking.census.studies <= _LOOK_TWICE:
+        parts = [_Part(_FIRST_DAY, _last_day())]
+    elif asking.census.studies <= _LOOK_TWICE:
         middle = known[len(known) // 2]
-        parts = [(None, middle - timedelta(days=1)), (middle, None)]
+        parts = [_Part(_FIRST_DAY, middle - timedelta(days=1)), _Part(middle, _END)]
     else:
         drawn = SystemRandom().sample(known, min(_DAYS_DRAWN, len(known)))
-        parts = [
-            (None, known[0] - timedelta(days=1)),
-            *((day, day) for day in drawn),
-            (known[-1] + timedelta(days=1), None),
-        ]
-    return any(asking.studies(_between(first, last)).fresh > 0 for first, last in parts)
+        ends = _Part(_FIRST_DAY, known[0] - timedelta(days=1)), _Part(known[-1] + timedelta(days=1), _END)
+        parts = [*ends, *(_Part(day, day) for day in drawn)]
+    looked = [asking.studies(part.keys(), part.holds) for part in parts]
+    if any(asked.fresh for asked in looked):
+        return _Again.MORE
+    honest = all(asked.complete and not asked.outside for asked in looked)
+    return _Again.NO_MORE if honest else _Again.NOBODY_KNOWS
 
 
 def _last_day() -> date:
     return datetime.now(UTC).date() + timedelta(days=1)
-
-
-def _between(first: date | None, last: date | None) -> Attributes:
-    """Range matching of a date (PS3.4 C.2.2.2.5)."""
-    texts = ("" if day is None else f"{day:%Y%m%d}" for day in (first, last))
-    return {tags.STUDY_DATE: "-".join(texts)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,8 @@ class _Part:
 
     def keys(self) -> Attributes:
         if self.minutes == _WHOLE_DAY:
-            return _between(self.first, self.last)
+            # Range matching of a date, PS3.4 C.2.2.2.5.
+            return {tags.STUDY_DATE: f"{self.first:%Y%m%d}-{self.last:%Y%m%d}"}
         first, end = self.minutes
         times = f"{_time(first)}00-{_time(end - 1)}59.999999"
         return {tags.STUDY_DATE: f"{self.first:%Y%m%d}", tags.STUDY_TIME: times}

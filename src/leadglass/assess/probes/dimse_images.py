@@ -31,7 +31,7 @@ from leadglass.errors import DataSetError, NotAvailable, ProtocolError
 from leadglass.model import Attributes
 
 _MOST_SERIES: Final = 1000
-_MOST_IMAGES: Final = 100_000
+_MOST_IMAGES: Final = 20_000
 #: In which an archive may send: the uncompressed ones, and what is usually stored.
 _SENT_SYNTAXES: Final = (
     EXPLICIT_LE,
@@ -136,9 +136,8 @@ def _may_be_capped(answers: int, cap: int | None, most: int) -> bool:
 
 def _series_of(asking: Asking, study: str) -> Iterator[str]:
     keys = {**study_key(study), tags.SERIES_INSTANCE_UID: ""}
-    for texts in _answers(asking, "SERIES", keys, _MOST_SERIES):
-        if uid := texts.get(tags.SERIES_INSTANCE_UID, ""):
-            yield uid
+    for texts in _answers(asking, "SERIES", keys, tags.SERIES_INSTANCE_UID, _MOST_SERIES):
+        yield texts[tags.SERIES_INSTANCE_UID]
 
 
 def _images_of(asking: Asking, study: str, series: str) -> Iterator[_Image]:
@@ -148,21 +147,27 @@ def _images_of(asking: Asking, study: str, series: str) -> Iterator[_Image]:
         tags.SOP_INSTANCE_UID: "",
         tags.SOP_CLASS_UID: "",
     }
-    for texts in _answers(asking, "IMAGE", keys, _MOST_IMAGES):
-        if uid := texts.get(tags.SOP_INSTANCE_UID, ""):
-            yield _Image(series, uid, texts.get(tags.SOP_CLASS_UID, ""))
+    for texts in _answers(asking, "IMAGE", keys, tags.SOP_INSTANCE_UID, _MOST_IMAGES):
+        yield _Image(series, texts[tags.SOP_INSTANCE_UID], texts.get(tags.SOP_CLASS_UID, ""))
 
 
-def _answers(asking: Asking, level: str, keys: Attributes, most: int) -> Iterator[Mapping[int, str]]:
-    """At most so many; the rest is cancelled. NotAvailable when the peer refuses."""
+def _answers(asking: Asking, level: str, keys: Attributes, unique: int, most: int) -> Iterator[Mapping[int, str]]:
+    """At most so many, each with another value of `unique`; the rest is cancelled. NotAvailable when the peer refuses,
+    leaves `unique` out or says something twice: one that repeats itself may never end."""
     line, context_id, syntax = asking.line()
-    for number, (status, data) in enumerate(line.find(context_id, encode_keys(level, keys, syntax))):
+    seen: set[str] = set()
+    for status, data in line.find(context_id, encode_keys(level, keys, syntax)):
         if not is_pending(status):
             if status != SUCCESS:
                 raise NotAvailable("The peer does not answer at this level.")
             return
-        yield read_below(data, syntax)
-        if number + 1 == most:
+        texts = read_below(data, syntax)
+        uid = texts.get(unique, "")
+        if not uid or uid in seen:
+            raise NotAvailable("The peer repeats itself.")
+        seen.add(uid)
+        yield texts
+        if len(seen) == most:
             asking.cancel(line, context_id)
             return
 

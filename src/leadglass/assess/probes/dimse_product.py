@@ -33,6 +33,7 @@ DEFAULT_TITLES: Final = (
     "ORTHANC",
     "DCM4CHEE",
     "ANY-SCP",
+    "COMMON",
     "PACS",
     "STORESCP",
     "QRSCP",
