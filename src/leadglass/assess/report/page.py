@@ -17,7 +17,7 @@ _FIRST_STEPS: Final = 5
 _PRODUCTS: Final = 8
 #: Lines and characters of an exchange that a person looks at; JSON has more of it.
 _LINES: Final = 24
-_CHARACTERS: Final = 1_600
+_CHARACTERS: Final = 2_000
 
 
 def page(report: Report) -> dict[str, Any]:
