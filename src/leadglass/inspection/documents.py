@@ -104,21 +104,17 @@ def sniff(data: bytes) -> str:
         return "text/xml"
     if head.startswith(b"<") and not head[:64].lower().startswith((b"<html", b"<!doctype html", b"<script", b"<svg")):
         return "text/xml"
-    if len(data) >= 84 and _is_binary(data[80:]):
+    if len(data) >= 84 and b"\0" in data[80:]:
         return "model/stl"
-    if head and not _is_binary(head) and _is_wavefront(head):
+    if b"\0" not in head.rstrip(b"\0 ") and _is_wavefront(head):
         return "model/mtl" if b"newmtl" in head else "model/obj"
     return ""
-
-
-def _is_binary(data: bytes) -> bool:
-    return b"\0" in data.rstrip(b"\0 ")
 
 
 def _is_wavefront(head: bytes) -> bool:
     lines = [line.split() for line in head.splitlines() if line.strip() and not line.startswith(b"#")]
     known = (b"v", b"vn", b"vt", b"vp", b"f", b"l", b"p", b"o", b"g", b"s", b"usemtl", b"mtllib", b"newmtl")
-    return not lines or lines[0][0] in known
+    return bool(lines) and lines[0][0] in known
 
 
 class _Foreign(OpaqueStream):

@@ -91,7 +91,10 @@ class FragmentChecks:
             if each == 1 or self._count == frames or start in table[:frames]:
                 where = self._first + start + _ITEM_HEADER
                 self._findings.add(Reason.CODESTREAM, where, f"{self._path} fragment {each}")
-        if self._family is Family.RLE and self._image is not None and rle_falls_short(self._image, self._encoded):
+        if self._family is not Family.OTHER and self._count < frames:
+            detail = f"{self._count} fragments for {frames} frames"
+            self._findings.add(Reason.PIXELS_SHORT, self._first, self._path, detail=detail)
+        elif self._family is Family.RLE and self._image is not None and rle_falls_short(self._image, self._encoded):
             detail = f"{self._encoded} bytes for {self._image.length}"
             self._findings.add(Reason.PIXELS_SHORT, self._first, self._path, detail=detail)
 

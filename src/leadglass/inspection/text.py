@@ -74,7 +74,8 @@ def suspicious(run: bytes, *, explicit: bool) -> bool:
     classes = run.translate(_CLASSES)
     if b"000-00-0000" in classes or _nine_digits(classes):
         return True
-    if b"ACA" in classes.translate(_PRINTABLE) or (b"\x1b" in run and _ESCAPE.search(run)):
+    broken = classes.translate(_PRINTABLE)
+    if b"ACA" in broken or b"ACCA" in broken or (b"\x1b" in run and _ESCAPE.search(run)):
         return True
     if explicit and _UID_OF_TEXT.search(run):
         return True

@@ -14,6 +14,8 @@ from leadglass.inspection.verdict import Findings, excerpt
 BLOCK: Final = 64 * 1024
 #: Entropy is judged from this much of a value, compressed.
 _SAMPLE: Final = 4096
+#: What is looked for in texts is shorter.
+_TEXT_OVERLAP: Final = 128
 
 _REASONS: Final = {
     Family.EXECUTABLE: Reason.EXECUTABLE,
@@ -95,14 +97,14 @@ class TextStream:
     def feed(self, part: memoryview) -> None:
         self._held += part
         if len(self._held) >= BLOCK:
-            self._look(keep=64)
+            self._look(keep=_TEXT_OVERLAP)
 
     def finish(self) -> None:
         self._look(keep=0)
 
     def _look(self, *, keep: int) -> None:
         data = bytes(self._held)
-        examine_text(self._findings, data, self._vr, self._offset, self._path)
+        examine(self._findings, data, self._vr, self._offset, self._path, private=False)
         self._offset += len(data) - keep
         self._held = self._held[len(data) - keep :]
 
@@ -113,13 +115,15 @@ class Window:
     def __init__(self, skip: int, head: Callable[[bytes], None], tail: Callable[[], Receiver]) -> None:
         self._skip = skip
         self._head: Callable[[bytes], None] | None = head
+        self._first = bytearray()
         self._make = tail
         self._tail: Receiver | None = None
 
     def feed(self, part: memoryview) -> None:
-        if self._head is not None and len(part):
-            self._head(bytes(part[:_SAMPLE]))
-            self._head = None
+        if self._head is not None:
+            self._first += part[: _SAMPLE - len(self._first)]
+            if len(self._first) == _SAMPLE:
+                self._show()
         if self._skip >= len(part):
             self._skip -= len(part)
             return
@@ -129,8 +133,14 @@ class Window:
         self._skip = 0
 
     def finish(self) -> None:
+        self._show()
         if self._tail is not None:
             self._tail.finish()
+
+    def _show(self) -> None:
+        if self._head is not None:
+            self._head(bytes(self._first))
+            self._head = None
 
 
 def examine_text(findings: Findings, value: bytes, vr: str, offset: int, path: str, *, is_code: bool = False) -> None:
