@@ -83,9 +83,16 @@ def extra_text(field: Field) -> ColumnElement[Any]:
 
 def column_for(tag: int, scope: Scope) -> ColumnElement[Any]:
     """The text of an attribute for the row at hand; for Request Attributes Sequence a JSON array for `items`."""
+    counted = _PATIENT_COUNTS.get(tag)
+    return _column(tag) if counted is None else cast(_of_patient(scope, counted), Text)
+
+
+@cache
+def _column(tag: int) -> ColumnElement[Any]:
+    # Made once: putting an expression together costs more than SQLite takes to answer with it.
     field = FIELDS.get(tag)
     if field is None:
-        return _computed(tag, scope)
+        return _PLAIN[tag]
     if not field.column:
         return func.coalesce(extra_text(field), "")
     column = table_of(field).c[field.column]
@@ -125,13 +132,6 @@ def _patients(allowed: frozenset[tuple[str, str]]) -> Select[Any]:
         if patient_id
     ]
     return select(named.c.id).where(named.c.patient_id != sql("''"), or_(false(), *wanted))
-
-
-def _computed(tag: int, scope: Scope) -> ColumnElement[Any]:
-    column = _PLAIN.get(tag)
-    if column is not None:
-        return column
-    return cast(_of_patient(scope, _PATIENT_COUNTS[tag]), Text)
 
 
 def _of_patient(scope: Scope, counted: str) -> ColumnElement[Any]:
