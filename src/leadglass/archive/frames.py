@@ -12,9 +12,9 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 from leadglass.archive.incoming import Layout
+from leadglass.archive.ranges import Buffer, StoredValue, stored_range
 from leadglass.archive.retrieve import Retrieval, opened
 from leadglass.dicom import tags
-from leadglass.dicom.encoding import swapped
 from leadglass.dicom.explicit import pixel_word
 from leadglass.dicom.frames import (
     GEOMETRY_TAGS,
@@ -24,11 +24,9 @@ from leadglass.dicom.frames import (
     encapsulated_frames,
     native_frame,
 )
-from leadglass.dicom.inflate import Inflater
 from leadglass.dicom.uids import EXPLICIT_LE, TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import DataSetError, NotFound
 from leadglass.index.rows import InstanceRow
-from leadglass.model import DataSetLimits
 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
@@ -42,17 +40,14 @@ REMEMBERED = 256
 
 @dataclass(frozen=True, slots=True)
 class StoredFrames:
-    """Where the frames of one sealed instance lie. `table` is None for native pixel data, whose bytes begin at
-    `pixel_offset`; `word` bytes of it are swapped on the way out. May be used by several threads."""
+    """Where the frames of one sealed instance lie: in `pixels` when they are native, else in the fragments of `table`.
+    May be used by several threads."""
 
     reader: "ObjectReader"
     syntax: TransferSyntax
     geometry: Geometry
-    pixel_offset: int
-    pixel_length: int
-    word: int
+    pixels: StoredValue
     table: tuple[tuple[Span, ...], ...] | None
-    limits: DataSetLimits
 
     @property
     def transfer_syntax(self) -> str:
@@ -69,35 +64,18 @@ class StoredFrames:
             return (self.geometry.bits + 7) // 8
         return sum(length for _, length in self.table[number - 1])
 
-    def chunks(self, number: int) -> Iterator[bytes | bytearray]:
+    def chunks(self, number: int) -> Iterator[Buffer]:
         """The bytes of a frame, in buffers of at most 1 MiB unless its bits are shifted. Raises VerificationFailed."""
         if self.table is not None:
             for start, length in self.table[number - 1]:
                 yield from self.reader.chunks(start, length)
             return
-        frame = native_frame(self.geometry, number, self.pixel_length)
-        # Words are swapped whole, also those that a frame begins or ends in.
-        start = frame.start - frame.start % self.word
-        stop = min(-(-(frame.start + frame.length) // self.word) * self.word, self.pixel_length)
-        parts = _cut(self._swapped(start, stop - start), frame.start - start, frame.length)
+        frame = native_frame(self.geometry, number, self.pixels.length)
+        chunks = self.pixels.chunks(frame.start, frame.length)
         if frame.shift or frame.bits % 8:
-            yield frame.cut(b"".join(parts))
+            yield frame.cut(b"".join(chunks))
         else:
-            yield from parts
-
-    def _swapped(self, start: int, length: int) -> Iterator[bytes | bytearray]:
-        chunks = stored_range(self.reader, self.syntax, self.limits, self.pixel_offset + start, length)
-        if self.word == 1:
             yield from chunks
-            return
-        carry = b""
-        for chunk in chunks:
-            whole = carry + chunk
-            end = len(whole) - len(whole) % self.word
-            yield swapped(whole[:end], self.word)
-            carry = whole[end:]
-        if carry:
-            yield carry
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +86,7 @@ class InstanceFrames:
     instance: InstanceRow
     stored: StoredFrames
 
-    def open(self, number: int) -> Iterator[bytes | bytearray]:
+    def open(self, number: int) -> Iterator[Buffer]:
         """The bytes of a frame, which are counted as disclosed. Raises NotFound, VerificationFailed."""
         self.require(number)
         self.retrieval.count_part(self.instance, self.stored.length(number))
@@ -119,7 +97,7 @@ class InstanceFrames:
         if not 1 <= number <= self.stored.geometry.frames:
             raise NotFound("The instance has no such frame.", "Frames are counted from 1.")
 
-    def _watched(self, number: int) -> Iterator[bytes | bytearray]:
+    def _watched(self, number: int) -> Iterator[Buffer]:
         with self.retrieval.watched(self.instance):
             yield from self.stored.chunks(number)
 
@@ -155,32 +133,6 @@ class Frames:
                 self._weight -= oldest.weight
 
 
-def stored_range(
-    reader: "ObjectReader", syntax: TransferSyntax, limits: DataSetLimits, start: int, length: int
-) -> Iterator[bytes | bytearray]:
-    """Bytes of a data set by their place in it, inflated where it was deflated. Raises VerificationFailed."""
-    if not syntax.deflated:
-        yield from reader.chunks(start, length)
-        return
-    inflater = Inflater(limits)
-    inflated = (part for chunk in reader.chunks() for part in inflater.inflate(memoryview(chunk)))
-    yield from _cut(inflated, start, length)
-
-
-def _cut(chunks: Iterator[bytes | bytearray], skip: int, length: int) -> Iterator[bytes | bytearray]:
-    """`length` bytes after the first `skip`."""
-    for chunk in chunks:
-        if skip >= len(chunk):
-            skip -= len(chunk)
-            continue
-        part = chunk[skip : skip + length] if skip or length < len(chunk) else chunk
-        skip = 0
-        length -= len(part)
-        yield part
-        if not length:
-            return
-
-
 def _stored_frames(archive: "Archive", instance: InstanceRow) -> StoredFrames:
     syntax = TRANSFER_SYNTAXES[instance.transfer_syntax]
     # An extended offset table has eight bytes for each frame.
@@ -195,8 +147,8 @@ def _stored_frames(archive: "Archive", instance: InstanceRow) -> StoredFrames:
         if layout.pixel_length is not None:
             native_frame(geometry, geometry.frames, layout.pixel_length)
             word = 1 if syntax.little_endian else pixel_word(vr, geometry.bits_allocated)
-            place = (layout.pixel_offset, layout.pixel_length, word)
-            return StoredFrames(reader, syntax, geometry, *place, None, limits)
+            pixels = StoredValue(reader, syntax, limits, layout.pixel_offset, layout.pixel_length, word)
+            return StoredFrames(reader, syntax, geometry, pixels, None)
         table = encapsulated_frames(
             geometry.frames,
             layout.fragments,
@@ -206,7 +158,7 @@ def _stored_frames(archive: "Archive", instance: InstanceRow) -> StoredFrames:
         )
     except DataSetError as error:
         raise NotFound(error.message, "Retrieve the instance as a whole.") from error
-    return StoredFrames(reader, syntax, geometry, layout.pixel_offset, 0, 1, table, limits)
+    return StoredFrames(reader, syntax, geometry, StoredValue(reader, syntax, limits, 0, 0), table)
 
 
 def _pixel_element(header: bytes, syntax: TransferSyntax) -> tuple[int, str]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
     from leadglass.pack.reader import ObjectReader
 
+__all__ = ["InstanceRow", "Retrieval", "opened", "retrieve"]
+
 _WANTED = frozenset({tags.SOP_INSTANCE_UID})
 
 

@@ -6,8 +6,9 @@ for the order of their bytes. What is held is one value of at most `DataSetLimit
 chunk of input became.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from struct import Struct
+from types import MappingProxyType
 from typing import Final
 
 from leadglass.dicom.container import Bulk, Element, Handling
@@ -19,9 +20,12 @@ from leadglass.dicom.walker import PIXEL_TAGS, ElementWalker
 from leadglass.errors import DataSetError
 from leadglass.model import DataSetLimits
 
-_ITEM: Final = Struct("<HHI").pack(0xFFFE, 0xE000, UNDEFINED)
-_END_OF_ITEM: Final = Struct("<HHI").pack(0xFFFE, 0xE00D, 0)
-_END_OF_SEQUENCE: Final = Struct("<HHI").pack(0xFFFE, 0xE0DD, 0)
+_ITEM_HEADER: Final = Struct("<HHI")
+_ITEM: Final = _ITEM_HEADER.pack(0xFFFE, 0xE000, UNDEFINED)
+_END_OF_ITEM: Final = _ITEM_HEADER.pack(0xFFFE, 0xE00D, 0)
+_END_OF_SEQUENCE: Final = _ITEM_HEADER.pack(0xFFFE, 0xE0DD, 0)
+#: What ends encapsulated pixel data, PS3.5 A.4.
+END_OF_FRAGMENTS: Final = _END_OF_SEQUENCE
 #: Fed at a time. A deflated byte may become a thousand (`DataSetLimits.inflate_ratio`).
 _STEP: Final = 1024 * 1024
 _DEFLATED_STEP: Final = 1024
@@ -31,7 +35,21 @@ def explicit_little_endian(
     chunks: Iterable[bytes | bytearray], syntax: TransferSyntax, limits: DataSetLimits
 ) -> Iterator[bytes]:
     """The data set that `chunks` make up, which `syntax` says is not encapsulated. Raises DataSetError."""
-    encoder = _Encoder(syntax, limits)
+    if syntax.encapsulated:
+        raise DataSetError("Encapsulated pixel data has to be decoded first.")
+    return explicit_elements(chunks, syntax, limits)
+
+
+def explicit_elements(
+    chunks: Iterable[bytes | bytearray],
+    syntax: TransferSyntax,
+    limits: DataSetLimits,
+    changes: Mapping[int, bytes] = MappingProxyType({}),
+    dropped: Collection[int] = (),
+) -> Iterator[bytes]:
+    """The same for whole elements of any data set, with other values (already encoded) for some at the top level and
+    without the `dropped` ones. Pixels of icons that are encapsulated stay so."""
+    encoder = _Encoder(syntax, limits, changes, dropped)
     step = _DEFLATED_STEP if syntax.deflated else _STEP
     for chunk in chunks:
         view = memoryview(chunk)
@@ -49,11 +67,28 @@ def pixel_word(vr: str, bits_allocated: int) -> int:
     return max(WORD_SIZES.get(vr, 1), bits_allocated // 8) if vr == "OW" else WORD_SIZES.get(vr, 1)
 
 
+def element_header(tag: int, vr: str, length: int) -> bytes:
+    """What goes before a value, PS3.5 7.1.2."""
+    code = vr.encode("ascii")
+    if code not in LONG_VRS and length > 0xFFFF:
+        code = b"UN"  # PS3.5 6.2.2: too long for the VR's 16 bits of length
+    if code in LONG_VRS:
+        return LITTLE.explicit.pack(tag >> 16, tag & 0xFFFF, code, 0) + LITTLE.length.pack(length)
+    return LITTLE.explicit.pack(tag >> 16, tag & 0xFFFF, code, length)
+
+
+def fragment_header(length: int) -> bytes:
+    """What goes before a fragment, PS3.5 A.4."""
+    return _ITEM_HEADER.pack(0xFFFE, 0xE000, length)
+
+
 class _Encoder(ElementWalker):
-    def __init__(self, syntax: TransferSyntax, limits: DataSetLimits) -> None:
-        if syntax.encapsulated:
-            raise DataSetError("Encapsulated pixel data has to be decoded first.")
+    def __init__(
+        self, syntax: TransferSyntax, limits: DataSetLimits, changes: Mapping[int, bytes], dropped: Collection[int]
+    ) -> None:
         super().__init__(syntax, limits)
+        self._changes = changes
+        self._dropped = dropped
         self._out: list[bytes] = []
         self._ends: list[bytes] = []
         self._signed = False
@@ -73,7 +108,7 @@ class _Encoder(ElementWalker):
         self._flush()
 
     def _choose(self, tag: int, length: int) -> Handling:
-        if not tag & 0xFFFF:
+        if not tag & 0xFFFF or (tag in self._dropped and not self._stack):
             return Handling.SKIP
         if length > self._limits.inline_value or (tag in PIXEL_TAGS and not self._stack):
             return Handling.STREAM
@@ -86,6 +121,8 @@ class _Encoder(ElementWalker):
             self._signed = value[:1] == b"\1"
         elif tag == BITS_ALLOCATED and not self._stack:
             self._bits_allocated = int.from_bytes(value[:2], "little")
+        if not self._stack:
+            value = self._changes.get(tag, value)
         self._put_header(tag, element.vr, len(value))
         self._out.append(value)
 
@@ -117,17 +154,22 @@ class _Encoder(ElementWalker):
         self._flush()
         self._out.append(self._ends.pop())
 
+    def _on_fragments(self, bulk: Bulk) -> None:
+        self._put_header(bulk.tag, bulk.vr, UNDEFINED)
+        self._ends.append(_END_OF_SEQUENCE)
+
+    def _choose_fragment(self, first: bool) -> Handling:  # noqa: ARG002 - the base class asks
+        return Handling.STREAM
+
+    def _on_fragment(self, offset: int, length: int, table: bytes | None) -> None:  # noqa: ARG002
+        self._word = 1
+        self._out.append(fragment_header(length))
+
     def _put_header(self, tag: int, vr: str, length: int) -> None:
         self._flush()
         if self._signed and vr == "US" and not self._frame.explicit and tag in SIGNED_AS_PIXELS:
             vr = "SS"
-        code = vr.encode("ascii")
-        if code not in LONG_VRS and length > 0xFFFF:
-            code = b"UN"  # PS3.5 6.2.2: too long for the VR's 16 bits of length
-        if code in LONG_VRS:
-            self._out.append(LITTLE.explicit.pack(tag >> 16, tag & 0xFFFF, code, 0) + LITTLE.length.pack(length))
-        else:
-            self._out.append(LITTLE.explicit.pack(tag >> 16, tag & 0xFFFF, code, length))
+        self._out.append(element_header(tag, vr, length))
 
     def _flush(self) -> None:
         """The rest of a streamed value that is no whole word."""

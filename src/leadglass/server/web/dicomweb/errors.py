@@ -16,10 +16,4 @@ class UnsupportedMediaType(LeadglassError):
 
 
 class RangeNotSatisfiable(UsageError):
-    """`length`: bytes of what was asked for, which the answer tells (RFC 9110 14.4)."""
-
     http_status = 416
-
-    def __init__(self, length: int) -> None:
-        super().__init__("The range lies outside the data.")
-        self.length = length

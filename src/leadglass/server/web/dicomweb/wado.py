@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from leadglass.archive.frames import Frames
-from leadglass.archive.retrieve import Retrieval
+from leadglass.archive.decoding import Decoding, can_transcode
+from leadglass.archive.frames import Frames, InstanceFrames
+from leadglass.archive.retrieve import InstanceRow, Retrieval
 from leadglass.dicom.explicit import explicit_little_endian
 from leadglass.dicom.part10 import encode_file_meta
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import UsageError
-from leadglass.index.rows import InstanceRow
-from leadglass.server.web.dicomweb.accept import Codecs, Selected, Work, select_frames, select_instance
+from leadglass.server.web.dicomweb.accept import Selected, Work, select_frames, select_instance
 from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, accepted, multipart, single
 from leadglass.server.web.dicomweb.sending import Buffer
 
@@ -30,10 +30,10 @@ _NUMBER = re.compile("[0-9]{1,9}")
 
 
 class Wado:
-    def __init__(self, dispatch: Dispatch, codecs: Codecs) -> None:
+    def __init__(self, dispatch: Dispatch, frames: Frames, decoding: Decoding) -> None:
         self._dispatch = dispatch
-        self._codecs = codecs
-        self._frames = Frames(dispatch.archive)
+        self._frames = frames
+        self._decoding = decoding
 
     def routes(self, root: str) -> list[BaseRoute]:
         study = f"{root}/studies/{{study}}"
@@ -53,7 +53,7 @@ class Wado:
 
         def make(retrieval: Retrieval) -> Answer:
             chosen = [
-                (row, select_instance(ranges, row.transfer_syntax, self._codecs, alone=alone))
+                (row, select_instance(ranges, row.transfer_syntax, can_transcode, alone=alone))
                 for row in retrieval.instances
             ]
             parts = [self._instance(retrieval, row, selected) for row, selected in chosen]
@@ -71,24 +71,30 @@ class Wado:
             for number in numbers:
                 frames.require(number)
             stored = frames.stored
-            selected = select_frames(ranges, stored.transfer_syntax, self._codecs, alone=len(numbers) == 1)
-            media_type = f"{selected.media_type}; transfer-syntax={selected.transfer_syntax}"
-            parts = [Part(media_type, partial(frames.open, number), stored.length(number)) for number in numbers]
+            selected = select_frames(ranges, stored.transfer_syntax, can_transcode, alone=len(numbers) == 1)
+            parts = [self._frame(frames, number, selected) for number in numbers]
             return multipart(parts) if selected.multipart else single(parts[0])
 
         return self._dispatch.answer(request, request.path_params, make)
+
+    def _frame(self, frames: InstanceFrames, number: int, selected: Selected) -> Part:
+        media_type = f"{selected.media_type}; transfer-syntax={selected.transfer_syntax}"
+        if selected.work is Work.NONE:
+            return Part(media_type, partial(frames.open, number), frames.stored.length(number))
+        return Part(media_type, lambda: iter((self._decoding.frame(frames, number, selected.transfer_syntax),)), None)
 
     def _instance(self, retrieval: Retrieval, row: InstanceRow, selected: Selected) -> Part:
         meta = encode_file_meta(row.sop_class, row.uid, selected.transfer_syntax)
 
         def opened() -> Iterator[Buffer]:
             yield meta
-            stored = retrieval.open(row)
             if selected.work is Work.NONE:
-                yield from stored
-            else:
+                yield from retrieval.open(row)
+            elif selected.work is Work.REENCODE:
                 syntax = TRANSFER_SYNTAXES[row.transfer_syntax]
-                yield from explicit_little_endian(stored, syntax, self._dispatch.archive.limits)
+                yield from explicit_little_endian(retrieval.open(row), syntax, self._dispatch.archive.limits)
+            else:
+                yield from self._decoding.data_set(self._frames.of(retrieval, row), selected.transfer_syntax)
 
         length = len(meta) + row.plain_length if selected.work is Work.NONE else None
         return Part(f"application/dicom; transfer-syntax={selected.transfer_syntax}", opened, length)
