@@ -18,7 +18,7 @@ from leadglass.dicom.walker import PIXEL_TAGS
 from leadglass.inspection.documents import ENCAPSULATED_DOCUMENT, DocumentStream
 from leadglass.inspection.elements import departures
 from leadglass.inspection.fragments import FragmentChecks
-from leadglass.inspection.payloads import find_payloads
+from leadglass.inspection.payloads import find_payloads, may_begin
 from leadglass.inspection.pixels import image_of, is_overlay, overlay_length
 from leadglass.inspection.reasons import BY_CODE, Reason
 from leadglass.inspection.text import suspicious
@@ -95,6 +95,9 @@ class Examiner(DataSetScanner):
     def _consume(self, buf: bytes) -> None:
         if self._tail is not None:
             self._follow(buf)
+            return
+        if not buf:
+            super()._consume(buf)
             return
         # What begins here may be pixels, which look like anything.
         cut = buf.find(self._pixel_bytes)
@@ -200,7 +203,7 @@ class Examiner(DataSetScanner):
         self._compare_lengths(expected, bulk.length, bulk.offset, path)
 
         def head(data: bytes) -> None:
-            for payload in find_payloads(data, start=True):
+            for payload in find_payloads(data, start=True) if may_begin(data) else ():
                 if payload.at == 0 or (payload.name == "PE" and data.startswith(b"MZ")):
                     report_payload(self._findings, payload, data, bulk.offset, path, private=False)
 

@@ -26,6 +26,8 @@ _IDENTIFYING: Final[Mapping[int, tuple[Reason, Reason]]] = {
     STUDY_INSTANCE_UID: (Reason.MISSING_STUDY, Reason.INVALID_STUDY),
     SERIES_INSTANCE_UID: (Reason.MISSING_SERIES, Reason.INVALID_SERIES),
 }
+#: No value of up to so many bytes is too long for its VR, but for ages and dates.
+_PLAIN: Final = 16
 #: What inspection itself needs of an object, beside what its caller wants.
 NEEDED: Final = frozenset({*_IDENTIFYING, *DESCRIBING, MIME_TYPE, BURNED_IN_ANNOTATION})
 
@@ -92,6 +94,9 @@ class Inspector:
         if self._thorough:
             return  # each element has been looked at
         for element in scan.elements.values():
+            value = element.value
+            if len(value) <= _PLAIN and b"\\" not in value and b"\0" not in value:
+                continue
             for reason in departures(element.tag, element.vr, element.value):
                 self.findings.add(reason, element.offset, tag_text(element.tag))
 

@@ -33,7 +33,10 @@ _NAMES: Final = {
     b"XFA": Reason.PDF_ACTIVE,
 }
 #: What /OpenAction may do harmlessly: show a page (ISO 32000-1 12.3.2); other actions are found by their own names.
-_NAME: Final = re.compile(rb"/((?:[^\x00-\x20/<>\[\](){}%#]|#[0-9A-Fa-f]{2}){1,40})")
+_NAME: Final = re.compile(rb"/(" + b"|".join(sorted(_NAMES, reverse=True)) + rb")(?=[\x00-\x20/<>\[\](){}%]|$)")
+_ESCAPED: Final = re.compile(
+    rb"/((?:[^\x00-\x20/<>\[\](){}%#]{0,32}#[0-9A-Fa-f]{2}){1,32}[^\x00-\x20/<>\[\](){}%#]{0,32})"
+)
 _ESCAPE: Final = re.compile(rb"#([0-9A-Fa-f]{2})")
 _STREAM: Final = re.compile(rb">>[\x00\t\n\f\r ]*stream(?:\r\n|\n|\r)")
 _OPEN_ACTION: Final = re.compile(rb"/OpenAction[\x00\t\n\f\r ]*(<<|\[|[0-9])")
@@ -115,12 +118,10 @@ class PdfReader:
         if b"/" not in data:
             return
         for match in _NAME.finditer(data):
-            name = match[1]
-            reason = _NAMES.get(_plain(name) if b"#" in name else name)
-            if reason is not None:
-                self._findings.add(
-                    reason, offset + match.start(), self._path, detail=f"/{_plain(name).decode('latin_1')}"
-                )
+            self._say(match[1], offset + match.start())
+        if b"#" in data:
+            for match in _ESCAPED.finditer(data):
+                self._say(_plain(match[1]), offset + match.start())
         match_action = _OPEN_ACTION.search(data)
         if (
             match_action
@@ -128,6 +129,11 @@ class PdfReader:
             and b"/GoTo" not in data[match_action.end() : match_action.end() + 256]
         ):
             self._findings.add(Reason.PDF_ACTIVE, offset + match_action.start(), self._path, detail="/OpenAction")
+
+    def _say(self, name: bytes, offset: int) -> None:
+        reason = _NAMES.get(name)
+        if reason is not None:
+            self._findings.add(reason, offset, self._path, detail=f"/{name.decode('ascii')}")
 
 
 def _plain(name: bytes) -> bytes:

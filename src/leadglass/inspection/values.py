@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from leadglass.dicom.encoding import TEXT_VRS
 from leadglass.inspection.payloads import REACH, Family, Payload, find_payloads
 from leadglass.inspection.reasons import Reason
-from leadglass.inspection.text import remarks
+from leadglass.inspection.text import remarks, suspicious
 from leadglass.inspection.verdict import Findings, excerpt
 
 #: Bytes looked at in one go; the end of a block is looked at again with the next.
@@ -104,7 +104,8 @@ class TextStream:
 
     def _look(self, *, keep: int) -> None:
         data = bytes(self._held)
-        examine(self._findings, data, self._vr, self._offset, self._path, private=False)
+        if suspicious(data, explicit=False) or self._vr == "UI":
+            examine(self._findings, data, self._vr, self._offset, self._path, private=False)
         self._offset += len(data) - keep
         self._held = self._held[len(data) - keep :]
 
@@ -145,6 +146,8 @@ class Window:
 
 def examine_text(findings: Findings, value: bytes, vr: str, offset: int, path: str, *, is_code: bool = False) -> None:
     """`is_code`: a code of a terminology, many of which have nine digits (SNOMED CT)."""
+    if not findings.may_read(len(value)):
+        return
     for remark in remarks(value, vr):
         if is_code and remark.reason is Reason.SSN_BARE:
             continue

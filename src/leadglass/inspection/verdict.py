@@ -14,6 +14,8 @@ _MOST_ALIKE: Final = 8
 #: Bytes of context on either side of what was found.
 _CONTEXT: Final = 8
 _SHOWN: Final = 32
+#: Bytes of suspicious text that are read closely in one object: some hundred milliseconds' worth.
+_MOST_TEXT: Final = 1024 * 1024
 
 
 class VerdictKind(StrEnum):
@@ -52,12 +54,22 @@ class Findings:
 
     kept: list[Finding] = field(default_factory=list)
     counts: dict[Reason, int] = field(default_factory=dict)
+    _read: int = 0
 
     def add(self, reason: Reason, offset: int = 0, path: str = "", excerpt: str = "", detail: str = "") -> None:
         count = self.counts.get(reason, 0)
         self.counts[reason] = count + 1
         if not count or (count < _MOST_ALIKE and len(self.kept) < _MOST):
             self.kept.append(Finding(reason, offset, path, excerpt, detail))
+
+    def may_read(self, octets: int) -> bool:
+        """Whether so much more text may be read closely. Once it may not, that is a finding."""
+        if self._read >= _MOST_TEXT:
+            if Reason.NOT_SCANNED not in self.counts:
+                self.add(Reason.NOT_SCANNED, detail="more than 1 MiB of suspicious text")
+            return False
+        self._read += octets
+        return True
 
     @property
     def weight(self) -> Weight:
