@@ -63,6 +63,9 @@ class WebTable(_Table):
     key: Path | None = None
     names: tuple[str, ...] = ()
     connections: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    connections_per_source: Annotated[int, Field(ge=1, le=100_000)] = 256
+    header_seconds: _Seconds = 20.0
+    stall_seconds: _Seconds = 30.0
     idle_seconds: _Seconds = 75.0
     drain_seconds: _Seconds = 10.0
     threads: Annotated[int, Field(ge=1, le=1000)] = 40

@@ -40,6 +40,10 @@ class Sessions:
         self._live = {row.digest: row for row in index.sessions()}
         self._saved = {row.digest: row.seen for row in self._live.values()}
 
+    @property
+    def count(self) -> int:
+        return len(self._live)
+
     def open(self, account: AccountRow, role: Role, method: str, peer: str) -> str:
         """A new session's secret, once its event is durable."""
         secret = secrets.token_urlsafe(32)

@@ -13,6 +13,7 @@ from leadglass.server.web.authentication import Authentication
 from leadglass.server.web.console.routes import routes as console_routes
 from leadglass.server.web.dicomweb.routes import routes as dicomweb_routes
 from leadglass.server.web.headers import SecurityHeaders
+from leadglass.server.web.metrics import Measured, Metrics
 from leadglass.server.web.pages import Pages
 from leadglass.server.web.problems import ProblemAnswers, Problems
 from leadglass.server.web.signin.routes import PUBLIC as SIGN_IN
@@ -27,10 +28,12 @@ def build(archive: Archive, names: Collection[str]) -> Starlette:
     """`names` are the host names under which people reach us."""
     assets = Assets()
     pages = Pages(assets)
+    metrics = Metrics(archive)
     answers = ProblemAnswers(pages)
     app = Starlette(
         routes=[
             *health.routes(archive),
+            *metrics.routes(),
             *assets.routes(),
             *signin_routes(archive, pages, names),
             *dicomweb_routes(archive),
@@ -38,6 +41,7 @@ def build(archive: Archive, names: Collection[str]) -> Starlette:
             *console_routes(archive, pages),
         ],
         middleware=[
+            Middleware(Measured, metrics=metrics),
             Middleware(SecurityHeaders),
             Middleware(Problems, answers=answers),
             Middleware(Authentication, archive=archive, public=PUBLIC),

@@ -16,6 +16,7 @@ class WebConfig:
     connections_per_source: int = 256
     handshake_seconds: float = 20.0
     header_seconds: float = 20.0
+    stall_seconds: float = 30.0
     idle_seconds: float = 75.0
     drain_seconds: float = 10.0
     threads: int = 40

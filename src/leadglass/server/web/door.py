@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 
+import anyio.to_thread
 import uvicorn
 import uvloop
 
@@ -15,6 +16,7 @@ from leadglass.errors import RefusedForSafety
 from leadglass.server.web.application import build
 from leadglass.server.web.certificates import CertificateFiles
 from leadglass.server.web.configuration import WebConfig
+from leadglass.server.web.protocol import bounded
 
 BACKLOG = 512
 
@@ -71,14 +73,32 @@ class _Server(uvicorn.Server):
                 backlog=BACKLOG,
                 timeout_keep_alive=int(config.idle_seconds),
                 timeout_graceful_shutdown=int(config.drain_seconds),
-                ssl_context_factory=lambda *_: files.context,
             )
         )
         self.accepting = threading.Event()
+        self._bounds = config
+        self._files = files
+        self._kind = bounded(config)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """As uvicorn's own, with a bound on the handshake, and with as many threads as are configured."""
+        anyio.to_thread.current_default_thread_limiter().total_tokens = self._bounds.threads
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                self._protocol,
+                sock=listening,
+                ssl=self._files.context,
+                ssl_handshake_timeout=self._bounds.handshake_seconds,
+                backlog=BACKLOG,
+            )
+            for listening in sockets or ()
+        ]
+        self.started = True
         self.accepting.set()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self._kind(config=self.config, server_state=self.server_state, app_state={})
 
 
 def _names(chains: Sequence[CertificateChain]) -> Iterator[str]:
