@@ -15,7 +15,7 @@ from leadglass.assess.observation import Endpoint, Exchange, Observation, Observ
 from leadglass.assess.probes.dimse import DimseProbe
 from leadglass.assess.probes.dimse_knock import NotDicom, Way
 from leadglass.assess.probes.ftp import FtpProbe, NotFtp
-from leadglass.assess.probes.tls import CERTIFICATE_ALERTS, StrangerTls, speaks_tls, survey
+from leadglass.assess.probes.tls import StrangerTls, speaks_tls, survey, turns_away
 from leadglass.assess.probes.web import WebProbe
 from leadglass.assess.probes.web_client import NotHttp, WebWay
 from leadglass.assess.reach import Reach
@@ -80,26 +80,32 @@ class Looker:
 
     def _over_tls(self, endpoint: Endpoint, names: tuple[str, ...]) -> Seen:
         surveyed = survey(self.reach, endpoint, self.tls, self.patience, names)
-        anonymous = replace(self._way(endpoint), tls="anonymous", context=self.tls.anonymous)
-        seen, demanded = self._try_tls(anonymous), "no"
-        if isinstance(seen, NotAvailable) and _is_about_certificates(seen):
-            # Whoever asks for a certificate may still take any.
-            seen, demanded = self._try_tls(replace(anonymous, tls="stranger", context=self.tls.stranger)), "any"
-            if isinstance(seen, NotAvailable) and _is_about_certificates(seen):
-                demanded = "yes"
-        asked = _asked(demanded, anonymous)
-        if isinstance(seen, NotAvailable):
+        demanded = self._demanded(endpoint)
+        asked = _asked(demanded)
+        if demanded == "yes":
+            seen = ServiceResult(endpoint, "tls"), Census(self.fingerprints)
+        else:
+            shown = "anonymous" if demanded == "no" else "stranger"
             context = self.tls.anonymous if demanded == "no" else self.tls.stranger
-            web = None if demanded == "yes" else self._as_web(endpoint, names, context)
-            seen = web or (ServiceResult(endpoint, "tls"), Census(self.fingerprints))
+            seen = self._within_tls(replace(self._way(endpoint), tls=shown, context=context), names)
         result, census = seen
         return replace(result, observations=(*result.observations, *surveyed, asked)), census
 
-    def _try_tls(self, way: Way) -> Seen | NotAvailable:
+    def _demanded(self, endpoint: Endpoint) -> str:
+        """Whether a certificate is asked of us: `no`, `any` will do, or `yes`."""
+        try:
+            if not turns_away(self.reach, endpoint, self.tls.anonymous, self.patience):
+                return "no"
+            return "yes" if turns_away(self.reach, endpoint, self.tls.stranger, self.patience) else "any"
+        except NotAvailable:
+            return "yes"
+
+    def _within_tls(self, way: Way, names: tuple[str, ...]) -> Seen:
         try:
             return self._as_dicom(way)
-        except NotAvailable as error:
-            return error
+        except NotAvailable:
+            web = self._as_web(way.endpoint, names, way.context)
+            return web or self.nothing(way.endpoint, "tls", "what it speaks over TLS could not be found out")
 
     def _as_dicom(self, way: Way) -> Seen:
         probe = DimseProbe(way, self.fingerprints, allow_writing=self.reach.scope.write_test)
@@ -141,17 +147,11 @@ class Looker:
         return Way(self.reach, endpoint, patience=self.patience)
 
 
-def _is_about_certificates(error: NotAvailable) -> bool:
-    reason = getattr(error, "reason", "")
-    # TLS 1.2 servers say `handshake failure` when no certificate comes (RFC 5246 7.4.6).
-    return any(alert in reason for alert in (*CERTIFICATE_ALERTS, "HANDSHAKE_FAILURE"))
-
-
-def _asked(demanded: str, way: Way) -> Observation:
+def _asked(demanded: str) -> Observation:
     words = {
         "no": "TLS handshake without a certificate of ours: completed",
         "any": "TLS handshake with a certificate that nobody knows: completed",
         "yes": "TLS handshakes without a certificate and with one that nobody knows: refused",
     }
     exchange = Exchange(datetime.now(UTC), words[demanded], b"", b"")
-    return Observation(ObservationKind.TLS_CLIENT_CERTIFICATE, way.facts(demanded=demanded), (exchange,))
+    return Observation(ObservationKind.TLS_CLIENT_CERTIFICATE, {"demanded": demanded}, (exchange,))

@@ -138,10 +138,12 @@ class DimseProbe:
                 split=listing.split,
             )
             self._observations.append(Observation(ObservationKind.DIMSE_QUERY, facts, exchanges))
-        elif listing.status is None:
-            self._unknowns.append("the association broke off before a query was answered")
+        elif listing.status is None and not listing.ended:
+            self._unknowns.append("a query was not answered in time, or by nothing that can be read")
         else:
-            facts = self._way.facts(status=describe(listing.status))
+            # Orthanc refuses by ending the association.
+            status = "association ended" if listing.status is None else describe(listing.status)
+            facts = self._way.facts(status=status)
             self._observations.append(Observation(ObservationKind.DIMSE_QUERY_REFUSED, facts, exchanges))
 
     def _prove(self, asking: Asking, retrieval: str, cap: int | None) -> None:

@@ -11,10 +11,11 @@ from leadglass.assess.counting.census import Census, StudyAnswer, parse_date
 from leadglass.assess.observation import Exchange
 from leadglass.assess.probes.dimse_answer import MANY, encode_keys, read_study
 from leadglass.assess.probes.dimse_knock import SYNTAXES, Way
-from leadglass.assess.probes.dimse_line import Line
+from leadglass.assess.probes.dimse_line import HungUp, Line
 from leadglass.assess.probes.dimse_write import is_ours
 from leadglass.dicom import tags
 from leadglass.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
+from leadglass.dimse.connection import AssociationAborted
 from leadglass.dimse.items import ProposedContext
 from leadglass.dimse.negotiation import propose
 from leadglass.dimse.status import SUCCESS, is_pending
@@ -25,7 +26,9 @@ SAMPLE: Final = 5
 #: Studies without counts whose series and images are counted one by one.
 MOST_BELOW: Final = 500
 #: An answer that says again what was said, or that nobody can read, is passed over so often and no more.
-_MOST_USELESS: Final = 10_000
+_MOST_USELESS: Final = 20_000
+#: Some archives answer once for each image of a study.
+_USELESS_FOR_EACH: Final = 20
 #: How much may still come after a C-CANCEL before the association is aborted.
 _AFTER_CANCEL: Final = 10_000
 _AFTER_CANCEL_SECONDS: Final = 10.0
@@ -35,9 +38,11 @@ Answer = tuple[int, bytes]
 
 @dataclass(slots=True)
 class Asked:
-    """One query at study level. `status`: None when the association broke off. `fresh`: studies not seen before."""
+    """One query at study level. `status`: None when the association broke off, by the peer's own doing if `ended`.
+    `fresh`: studies not seen before."""
 
     status: int | None = None
+    ended: bool = False
     answers: int = 0
     fresh: int = 0
     useless: int = 0
@@ -87,13 +92,16 @@ class Asking:
                     asked.status = status
                 elif not asked.stopped:
                     self._take(asked, data, syntax, within)
-                    if asked.useless > _MOST_USELESS + 2 * asked.fresh:
+                    if asked.useless > _MOST_USELESS + _USELESS_FOR_EACH * asked.fresh:
                         asked.stopped = True
                         self.cancel(line, context_id)
                         break
-            if self.exchange is None or (asked.answers and not self.exchange.received):
-                self.exchange = line.exchange("C-FIND at study level, one answer or more")
-        except (NotAvailable, NotAuthorised, ProtocolError):
+            if self.exchange is None:
+                self.exchange = line.exchange("C-FIND at study level")
+        except (NotAvailable, NotAuthorised, ProtocolError) as error:
+            asked.ended = isinstance(error, AssociationAborted | HungUp)
+            if self._line is not None and not asked.answers:
+                self.exchange = self._line.exchange("C-FIND at study level, not answered")
             self.drop()
         return asked
 
@@ -104,7 +112,7 @@ class Asking:
 
     def line(self) -> tuple[Line, int, TransferSyntax]:
         """The association under way, or a new one, with what was accepted for the query."""
-        if self._line is None:
+        if self._line is None or self._line.over:
             self._line = self.way.open()
             self._line.associate(self.way.request(self._contexts()))
         self._line.patience = self.way.query_patience

@@ -32,9 +32,11 @@ _WHOLE_DAY: Final = (0, 24 * 60)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """`status`: of the query for everything. `capped`: it did not show all; `split`: parts were asked for instead."""
+    """`status`: of the query for everything, None when the association broke off, `ended` by the peer or else.
+    `capped`: it did not show all; `split`: parts were asked for instead."""
 
     status: int | None
+    ended: bool
     answers: int
     capped: bool
     split: bool
@@ -52,7 +54,7 @@ def count_studies(asking: Asking) -> Listing:
         asking.keys = FEW
         whole = asking.studies({})
     if not whole.answers and whole.status != 0:
-        return Listing(whole.status, 0, capped=False, split=False, unknowns=())
+        return Listing(whole.status, whole.ended, 0, capped=False, split=False, unknowns=())
     again = _Again.MORE if not whole.complete else _look_again(asking)
     capped = again is _Again.MORE
     split = capped and not whole.stopped
@@ -60,7 +62,7 @@ def count_studies(asking: Asking) -> Listing:
         _Halving(asking, whole).run()
     elif again is not _Again.NO_MORE:
         asking.census.miss_studies()
-    return Listing(whole.status, whole.answers, capped, split, tuple(_unknowns(asking, whole, again)))
+    return Listing(whole.status, whole.ended, whole.answers, capped, split, tuple(_unknowns(asking, whole, again)))
 
 
 def _unknowns(asking: Asking, whole: Asked, again: "_Again") -> Iterator[str]:

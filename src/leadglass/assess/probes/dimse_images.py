@@ -32,6 +32,8 @@ from leadglass.model import Attributes
 
 _MOST_SERIES: Final = 1000
 _MOST_IMAGES: Final = 20_000
+#: Some archives answer once for each image, at whatever level they are asked.
+_MOST_USELESS: Final = 5_000
 #: In which an archive may send: the uncompressed ones, and what is usually stored.
 _SENT_SYNTAXES: Final = (
     EXPLICIT_LE,
@@ -152,10 +154,11 @@ def _images_of(asking: Asking, study: str, series: str) -> Iterator[_Image]:
 
 
 def _answers(asking: Asking, level: str, keys: Attributes, unique: int, most: int) -> Iterator[Mapping[int, str]]:
-    """At most so many, each with another value of `unique`; the rest is cancelled. NotAvailable when the peer refuses,
-    leaves `unique` out or says something twice: one that repeats itself may never end."""
+    """At most so many, each with another value of `unique`; the rest is cancelled. NotAvailable when the peer refuses
+    or repeats itself without end."""
     line, context_id, syntax = asking.line()
     seen: set[str] = set()
+    useless = 0
     for status, data in line.find(context_id, encode_keys(level, keys, syntax)):
         if not is_pending(status):
             if status != SUCCESS:
@@ -164,7 +167,10 @@ def _answers(asking: Asking, level: str, keys: Attributes, unique: int, most: in
         texts = read_below(data, syntax)
         uid = texts.get(unique, "")
         if not uid or uid in seen:
-            raise NotAvailable("The peer repeats itself.")
+            useless += 1
+            if useless > _MOST_USELESS:
+                raise NotAvailable("The peer repeats itself.")
+            continue
         seen.add(uid)
         yield texts
         if len(seen) == most:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from leadglass.assess.observation import Endpoint, Exchange, Fact, Observation, ObservationKind
-from leadglass.assess.probes.dimse_line import LIMITS, HungUp, Line, Silence
+from leadglass.assess.probes.dimse_line import LIMITS, Line
 from leadglass.assess.probes.dimse_product import DEFAULT_TITLES
 from leadglass.assess.reach import Reach
 from leadglass.dicom.uids import (
@@ -157,14 +157,11 @@ class Admission:
 
 
 class NotDicom(NotAvailable):
-    """What answers is no DICOM. `first`: what it said first, up to 16 bytes; `silent`: it kept the connection open;
-    `reason`: OpenSSL's word for why it hung up, if TLS was spoken."""
+    """What answers is no DICOM. `first`: what it said first, up to 16 bytes."""
 
-    def __init__(self, first: bytes, *, silent: bool, reason: str) -> None:
+    def __init__(self, first: bytes) -> None:
         super().__init__("What answers does not speak DICOM.")
         self.first = first
-        self.silent = silent
-        self.reason = reason
 
 
 def knock(way: Way) -> Admission | tuple[Refusal, ...]:
@@ -197,8 +194,7 @@ def _associate(way: Way, line: Line, refusals: list[Refusal]) -> Admission | Non
         line.close()
     except (NotAvailable, ProtocolError) as error:
         if not refusals:
-            reason = error.reason if isinstance(error, HungUp) else ""
-            raise NotDicom(line.first_bytes, silent=isinstance(error, Silence), reason=reason) from error
+            raise NotDicom(line.first_bytes) from error
     else:
         return Admission(way, line, ac, line.exchange("A-ASSOCIATE-RQ, accepted"), tuple(refusals))
     return None

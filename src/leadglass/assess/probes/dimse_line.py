@@ -104,6 +104,11 @@ class Line:
         return self._association.contexts
 
     @property
+    def over(self) -> bool:
+        """Whether no association stands on it, not yet or no more."""
+        return self._association.state is not State.STA6
+
+    @property
     def first_bytes(self) -> bytes:
         """What the peer sent first, up to 16 bytes: a protocol that is none of DICOM's shows itself there."""
         return self._record.first
@@ -181,6 +186,9 @@ class Line:
 
     def release(self) -> None:
         """In order if the peer does its part; it is no matter when it does not."""
+        if self.over:
+            self.close()
+            return
         with suppress(NotAvailable, ProtocolError):
             self._send(self._association.release())
             while not isinstance(event := self._next_event(), Released):
@@ -190,9 +198,8 @@ class Line:
 
     def abort(self) -> None:
         # Nothing confirms an A-ABORT (PS3.8 7.3).
-        if self._association.state is not State.STA1:
-            with suppress(NotAvailable):
-                self._send(self._association.abort())
+        with suppress(NotAvailable):
+            self._send(self._association.abort())
         self.close()
 
     def close(self) -> None:
@@ -306,6 +313,7 @@ class Line:
 
     def _over(self, error: _Error) -> _Error:
         self.close()
+        self._association.connection_closed()
         return error
 
 

@@ -24,8 +24,10 @@ _VERSIONS: Final = (
 _WEAK_VERSIONS: Final = frozenset({"TLSv1", "TLSv1.1"})
 #: RFC 9325 4.1, as far as our OpenSSL can still ask for them.
 _WEAK_CIPHERS: Final = ("eNULL", "aNULL", "3DES", "RC4", "DES")
+#: In which an alert that a server has sent arrives.
+_ALERT_SECONDS: Final = 1.0
 #: Alerts by which a server says that it is the certificate it does not like (RFC 8446 6.2): all else went well.
-CERTIFICATE_ALERTS: Final = (
+_CERTIFICATE_ALERTS: Final = (
     "UNKNOWN_CA",
     "BAD_CERTIFICATE",
     "CERTIFICATE_REQUIRED",
@@ -109,6 +111,23 @@ def speaks_tls(reach: Reach, endpoint: Endpoint, tls: StrangerTls, patience: flo
     return _outcome(reach, endpoint, tls.stranger, patience) in ("done", "certificate", "alert")
 
 
+def turns_away(reach: Reach, endpoint: Endpoint, context: ssl.SSLContext, patience: float) -> bool:
+    """Whether the server ends the connection for want of a certificate that it likes. In TLS 1.3 it says so only after
+    the handshake, and what we had sent by then would keep us from hearing it. Raises NotAvailable if nobody answers."""
+    connection = reach.connect(endpoint, patience)
+    try:
+        with handshake(connection, context) as secured:
+            secured.settimeout(_ALERT_SECONDS)
+            return not secured.recv(1)
+    except TimeoutError:
+        return False
+    except HungUp as error:
+        # TLS 1.2 servers say `handshake failure` when no certificate comes (RFC 5246 7.4.6).
+        return any(alert in error.reason for alert in (*_CERTIFICATE_ALERTS, "HANDSHAKE_FAILURE"))
+    except OSError:
+        return True
+
+
 def survey(
     reach: Reach, endpoint: Endpoint, tls: StrangerTls, patience: float, names: tuple[str, ...]
 ) -> tuple[Observation, ...]:
@@ -169,7 +188,7 @@ def _outcome(reach: Reach, endpoint: Endpoint, context: ssl.SSLContext, patience
     except Silence:
         return "silent"
     except HungUp as error:
-        if any(alert in error.reason for alert in CERTIFICATE_ALERTS):
+        if any(alert in error.reason for alert in _CERTIFICATE_ALERTS):
             return "certificate"
         return "alert" if "ALERT" in error.reason else "other"
     return "done"
