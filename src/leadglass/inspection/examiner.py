@@ -33,6 +33,7 @@ _LONG_NUMBERS: Final = 64
 _PIXEL_DATA_LE: Final = b"\xe0\x7f\x10\0"
 _PIXEL_DATA_BE: Final = b"\x7f\xe0\0\x10"
 _ITEM_HEADER: Final = 8
+DIGITAL_SIGNATURES_SEQUENCE: Final = 0xFFFAFFFA
 LONG_CODE_VALUE: Final = 0x00080119
 _CODES: Final = frozenset({CODE_VALUE, LONG_CODE_VALUE})
 
@@ -258,6 +259,8 @@ class Examiner(DataSetScanner):
 
     def _on_sequence(self, tag: int) -> None:
         super()._on_sequence(tag)
+        if tag == DIGITAL_SIGNATURES_SEQUENCE:
+            self._findings.add(Reason.SIGNATURE, self._base, self._place(tag))
         self._path.append([tag, 0])
 
     def _on_item(self) -> None:

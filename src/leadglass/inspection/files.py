@@ -167,9 +167,7 @@ class _OneFile:
         own = self._inspector.findings.counts if self._inspector is not None else {}
         for counts in (own, self._findings.counts):
             for reason, count in counts.items():
-                # A DICOMDIR is no object of a study (PS3.10 8.6).
-                if not (self._is_directory and reason.code.startswith("missing-")):
-                    total[reason.code] = total.get(reason.code, 0) + count
+                total[reason.code] = total.get(reason.code, 0) + count
         return list(total.items())
 
     def _begin(self, piece: memoryview) -> None:
@@ -186,7 +184,12 @@ class _OneFile:
             return
         sequences = frozenset({DIRECTORY_RECORD_SEQUENCE} if self._is_directory else ())
         self._inspector = Inspector(
-            syntax, self._limits, wanted=self._wanted, wanted_sequences=sequences, thorough=self._thorough
+            syntax,
+            self._limits,
+            wanted=self._wanted,
+            wanted_sequences=sequences,
+            thorough=self._thorough,
+            is_directory=self._is_directory,
         )
         self._inspector.feed(piece[meta.data_offset :])
 

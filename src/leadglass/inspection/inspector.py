@@ -4,8 +4,18 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
 from leadglass.dicom.attributes import decode_elements
+from leadglass.dicom.charset import decode_text, parse_charsets
+from leadglass.dicom.encoding import LOCALISED_VRS
 from leadglass.dicom.reader import Scan
-from leadglass.dicom.tags import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from leadglass.dicom.tags import (
+    PATIENT_ID,
+    PATIENT_NAME,
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    SPECIFIC_CHARACTER_SET,
+    STUDY_INSTANCE_UID,
+)
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TransferSyntax, is_registered, parse_uid
 from leadglass.errors import DataSetError
 from leadglass.inspection.documents import MIME_TYPE
@@ -29,14 +39,17 @@ _IDENTIFYING: Final[Mapping[int, tuple[Reason, Reason]]] = {
 #: No value of up to so many bytes is too long for its VR, but for ages and dates.
 _PLAIN: Final = 16
 #: What inspection itself needs of an object, beside what its caller wants.
-NEEDED: Final = frozenset({*_IDENTIFYING, *DESCRIBING, MIME_TYPE, BURNED_IN_ANNOTATION})
+NEEDED: Final = frozenset(
+    {*_IDENTIFYING, *DESCRIBING, SPECIFIC_CHARACTER_SET, PATIENT_NAME, PATIENT_ID, MIME_TYPE, BURNED_IN_ANNOTATION}
+)
 
 
 class Inspector:
     """Reads along while an object arrives, and gives a Verdict at its end.
 
     `wanted` and `wanted_sequences` are the elements that the caller needs in `Verdict.scan`, as for `DataSetScanner`.
-    `thorough`: as for `Examiner`. Memory stays within a few hundred KiB beside what `wanted` keeps, whatever the object
+    `thorough`: as for `Examiner`. `is_directory`: a DICOMDIR is no object of a study (PS3.10 8.6) and has none of its
+    UIDs. Memory stays within a few hundred KiB beside what `wanted` keeps, whatever the object
     declares. To be used by one thread at a time.
     """
 
@@ -48,7 +61,9 @@ class Inspector:
         wanted: Set[int],
         wanted_sequences: Set[int] = frozenset(),
         thorough: bool = False,
+        is_directory: bool = False,
     ) -> None:
+        self._is_directory = is_directory
         self.findings = Findings()
         self._examiner = Examiner(
             syntax,
@@ -72,7 +87,7 @@ class Inspector:
     def finish(self) -> Verdict:
         """The verdict on what was fed. Raises DataSetError when it is not a whole data set."""
         scan = self._examiner.finish()
-        for reason in _faults(scan):
+        for reason in () if self._is_directory else _faults(scan):
             self.findings.add(reason)
         if self._examiner.fragment_checks is not None:
             self._examiner.fragment_checks.finish()
@@ -91,6 +106,7 @@ class Inspector:
         element = scan.elements.get(BURNED_IN_ANNOTATION)
         if element is not None and element.value.startswith(b"YES"):
             self.findings.add(Reason.BURNED_IN, element.offset, tag_text(BURNED_IN_ANNOTATION))
+        self._check_characters(scan)
         if self._thorough:
             return  # each element has been looked at
         for element in scan.elements.values():
@@ -99,6 +115,16 @@ class Inspector:
                 continue
             for reason in departures(element.tag, element.vr, element.value):
                 self.findings.add(reason, element.offset, tag_text(element.tag))
+
+    def _check_characters(self, scan: Scan) -> None:
+        foreign = [each for each in scan.elements.values() if each.vr in LOCALISED_VRS and not each.value.isascii()]
+        if not foreign:
+            return
+        charset = scan.elements.get(SPECIFIC_CHARACTER_SET)
+        charsets = parse_charsets(charset.value.decode("ascii", "replace")) if charset is not None else ()
+        for element in foreign:
+            if not charsets or "\N{REPLACEMENT CHARACTER}" in decode_text(element.value, charsets, element.vr):
+                self.findings.add(Reason.CHARSET, element.offset, tag_text(element.tag))
 
 
 def verdict_of(findings: Findings, scan: Scan) -> Verdict:

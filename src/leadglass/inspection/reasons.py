@@ -66,8 +66,6 @@ class Reason(Enum):
     CODESTREAM = "codestream", Weight.QUARANTINE, "A fragment does not begin as its transfer syntax says."
     CODESTREAM_SIZE = "codestream-size", Weight.QUARANTINE, "The codestream decodes to other dimensions than declared."
     OFFSET_TABLE = "offset-table", Weight.QUARANTINE, "The basic offset table points outside the fragments."
-    SIGNATURE_BAD = "signature-invalid", Weight.QUARANTINE, "A digital signature (PS3.15 C) does not hold."
-    DECODER = "decoder", Weight.QUARANTINE, "The sandboxed decoder crashed, hung or grew on the pixel data."
 
     DIRECTORY_PATH = "directory-path", Weight.QUARANTINE, "A DICOMDIR names a file outside of its folder."
     ARCHIVE_PATH = "archive-path", Weight.QUARANTINE, "An entry of a ZIP names a path outside of where it is unpacked."
@@ -97,8 +95,7 @@ class Reason(Enum):
     PDF_LINK = "pdf-link", Weight.NOTE, "The PDF has links or forms that act when clicked."
     PIXELS_LONG = "pixels-long", Weight.NOTE, "Pixel, overlay or icon data is longer than rows and columns say."
     CODESTREAM_TAIL = "codestream-tail", Weight.NOTE, "Bytes follow the end of a codestream in its fragment."
-    SIGNATURE = "signature", Weight.NOTE, "A digital signature (PS3.15 C) is present and holds."
-    SIGNATURE_UNVERIFIED = "signature-unverified", Weight.NOTE, "A digital signature that cannot be checked here."
+    SIGNATURE = "signature", Weight.NOTE, "A digital signature (PS3.15 C) is present; it is not verified."
     VALUE_LENGTH = "value-length", Weight.NOTE, "A value is longer than its VR allows, or no whole number of words."
     MULTIPLICITY = "value-multiplicity", Weight.NOTE, "An element has another number of values than PS3.6 says."
     NO_CREATOR = "no-private-creator", Weight.NOTE, "A private element has no private creator (PS3.5 7.8.1)."
