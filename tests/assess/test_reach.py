@@ -1,0 +1,91 @@
+"""The one place that opens sockets keeps to the scope, to the pace and to the budget."""
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from leadglass.assess.observation import Endpoint
+from leadglass.assess.reach import Budget, BudgetSpent, OutOfScope, Pace, Reach
+from leadglass.assess.scope import Scope, parse_scope, resolve_name
+from leadglass.errors import NotAvailable
+
+HOST = "127.0.13.1"
+
+
+def scope_of(*ports: int) -> Scope:
+    text = (
+        '[organisation]\nname = "Lab"\nauthorised_by = "Lab"\nfrom = 2020-01-01\nuntil = 2099-01-01\n'
+        f'[targets]\nnetworks = ["{HOST}/32"]\nports = {list(ports)}\n[rate]\nconnections = 10000\n'
+    )
+    return parse_scope(text.encode(), resolve_name)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server((HOST, 0)) as server:
+        yield server
+
+
+def test_what_is_outside_is_never_contacted(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    listener.setblocking(False)
+    reach = Reach(scope_of(port + 1 if port < 65535 else 1))
+    for outside in (Endpoint(HOST, port), Endpoint("127.0.0.1", port), Endpoint("localhost", port)):
+        with pytest.raises(OutOfScope):
+            reach.connect(outside, 1)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def test_what_is_inside_is_connected_to(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    with Reach(scope_of(port)).connect(Endpoint(HOST, port), 5) as connection:
+        assert connection.getpeername() == (HOST, port)
+        assert connection.gettimeout() == 5
+
+
+def test_proxies_of_the_environment_are_not_used(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    port = listener.getsockname()[1]
+    with Reach(scope_of(port)).connect(Endpoint(HOST, port), 5) as connection:
+        assert connection.getpeername() == (HOST, port)
+
+
+def test_nobody_there_is_not_available(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    listener.close()
+    with pytest.raises(NotAvailable):
+        Reach(scope_of(port)).connect(Endpoint(HOST, port), 5)
+
+
+def test_bytes_are_budgeted_for_each_host(listener: socket.socket) -> None:
+    reach = Reach(scope_of(listener.getsockname()[1]), Budget(octets=1000))
+    reach.spend(HOST, 1000)
+    reach.spend("127.0.13.2", 1000)
+    with pytest.raises(BudgetSpent):
+        reach.spend(HOST, 1)
+
+
+def test_connections_are_budgeted_for_each_host(listener: socket.socket) -> None:
+    endpoint = Endpoint(HOST, listener.getsockname()[1])
+    reach = Reach(scope_of(endpoint.port), Budget(connections=2))
+    for _ in range(2):
+        reach.connect(endpoint, 5).close()
+    with pytest.raises(BudgetSpent):
+        reach.connect(endpoint, 5)
+
+
+def test_the_pace_is_kept_however_many_ask_at_once() -> None:
+    now = 100.0
+    pace = Pace(10, lambda: now)
+    delays = [pace.delay() for _ in range(21)]
+    assert delays[0] <= 0.1
+    assert delays[20] == pytest.approx(delays[0] + 2.0)
+
+
+def test_an_unlisted_port_is_outside_even_of_a_listed_host() -> None:
+    assert not scope_of(104).allows(Endpoint(HOST, 105))
+    assert scope_of(104).begins < datetime.now(UTC) < scope_of(104).ends
