@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,7 +60,10 @@ class StrangerTls:
         versions = []
         for version, name in _VERSIONS:
             context = _open_context()
-            context.minimum_version = context.maximum_version = version
+            with warnings.catch_warnings():
+                # Deprecated, and asked for just because it is: whoever still answers to it has a finding.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context.minimum_version = context.maximum_version = version
             _load(context, certificate)
             versions.append((name, context))
         verifying = ssl.create_default_context()
@@ -72,7 +76,7 @@ def _open_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.set_ciphers("ALL:@SECLEVEL=0")
     return context
 
