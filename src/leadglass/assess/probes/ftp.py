@@ -31,6 +31,8 @@ _PASV: Final = re.compile(r"(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})")
 #: `ls -l` as most servers write it: type and rights, links, owner, group, size, month, day, time or year, name.
 _UNIX: Final = re.compile(r"^([-d])[rwxsStT-]{9}\S?\s+\d+\s+\S+\s+\S+\s+\d+\s+\w{3}\s+\d{1,2}\s+[\d:]{4,5}\s(.+)$")
 _DOS: Final = re.compile(r"^\d\d-\d\d-\d{2,4}\s+\d\d:\d\d[AP]?M?\s+(<DIR>|\d+)\s+(.+)$")
+#: To USER (RFC 959 5.4, RFC 2228 5). Mail servers greet alike, and do not know that command.
+_USER_ANSWERS: Final = (230, 232, 331, 332, 336, 421, 430, 530, 534, 550)
 _PRODUCTS: Final = re.compile(
     r"vsFTPd|ProFTPD|Pure-FTPd|pyftpdlib|FileZilla Server|Microsoft FTP Service", re.IGNORECASE
 )
@@ -66,15 +68,17 @@ class Conversation:
 
     def hear(self) -> tuple[int, str]:
         """The next answer: its code and the text of its last line (RFC 959 4.2)."""
-        first = self._line()
-        line = first
-        for _ in range(_MOST_LINES):
-            if line[:3] == first[:3] and line[3:4] != "-":
-                break
-            line = self._line()
-        if not (line[:3].isascii() and line[:3].isdigit()):
+        line = self._line()
+        code = line[:3]
+        if not (len(code) == 3 and code.isascii() and code.isdigit()):
             raise NotFtp(f"{self._endpoint} does not answer as FTP servers do.")
-        return int(line[:3]), line[4:]
+        if line[3:4] == "-":
+            line = next((each for each in self._lines() if each.startswith(code) and each[3:4] != "-"), "")
+        return int(code), line[4:]
+
+    def _lines(self) -> Iterator[str]:
+        for _ in range(_MOST_LINES):
+            yield self._line()
 
     def data(self) -> socket.socket:
         """A data connection: to the port that the server names, and never to another address."""
@@ -162,11 +166,9 @@ class FtpProbe:
         with closing(Conversation(self._reach, self._endpoint, self._patience, self._longest)) as talk:
             begun = datetime.now(UTC)
             code, banner = talk.hear()
-            user_code, said = talk.say("USER anonymous")
-            if code != 220 or user_code not in (230, 331, 332, 430, 500, 501, 502, 503, 530, 534, 550):
+            user_code, _ = talk.say("USER anonymous")
+            if code != 220 or user_code not in _USER_ANSWERS:
                 raise NotFtp(f"{self._endpoint} does not answer as FTP servers do.")
-            if user_code in (500, 502) and "command" in said.lower() and "ftp" not in banner.lower():
-                raise NotFtp(f"{self._endpoint} does not know what every FTP server knows.")
             found = _PRODUCTS.search(banner)
             self._product = found[0] if found is not None else ""
             if user_code == 331:

@@ -15,7 +15,6 @@ from leadglass.assess.probes import web_roots as roots
 from leadglass.assess.probes.credentials import try_delivered
 from leadglass.assess.probes.web_client import WebWay
 from leadglass.assess.probes.web_products import Front, front, pages
-from leadglass.assess.reach import BudgetSpent
 from leadglass.errors import FormatError, NotAvailable
 
 _T = TypeVar("_T")
@@ -41,11 +40,10 @@ class WebProbe:
         HTTP is told among the unknowns."""
         root = front(self._way, "/")
         self._see(ObservationKind.OTHER_SERVICE, root.exchange, protocol=self._way.protocol, server=root.server)
-        try:
-            self._look_around(root)
-        except BudgetSpent:
+        self._look_around(root)
+        if self._way.strikes.spent:
             self._unknowns.append("the time or the bytes that one address may have are spent")
-        if self._way.strikes.out:
+        elif self._way.strikes.out:
             self._unknowns.append("it stopped answering before everything was looked at")
         if self._medical is not None and self._way.protocol == "http":
             self._see(ObservationKind.WEB_PLAINTEXT, self._medical)
@@ -211,8 +209,6 @@ class WebProbe:
         """A step after which the others still make sense, however it ends; what fails in the peer's time is told."""
         try:
             return act()
-        except BudgetSpent:
-            raise
         except (NotAvailable, FormatError) as error:
             self._unknowns.append(f"{what} came to nothing: {type(error).__name__}")
             return None

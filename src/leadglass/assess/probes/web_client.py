@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from leadglass.assess.observation import Endpoint, Exchange
-from leadglass.assess.reach import Reach
+from leadglass.assess.reach import BudgetSpent, Reach
 from leadglass.errors import FormatError, NotAvailable
 
 _AGENT: Final = "leadglass-assess (authorised by the owner of this network)"
@@ -30,13 +30,15 @@ class NotHttp(FormatError):
 
 @dataclass(slots=True)
 class Strikes:
-    """Failures in a row at one door: who keeps us waiting three times is not asked again."""
+    """Failures in a row at one door: who keeps us waiting three times, or has had what one address may have, is not
+    asked again."""
 
     count: int = 0
+    spent: bool = False
 
     @property
     def out(self) -> bool:
-        return self.count >= _MOST_STRIKES
+        return self.spent or self.count >= _MOST_STRIKES
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,9 @@ class WebWay:
             with closing(self._connected()) as connection:
                 response = self._exchange(connection, method, request, deadline)
                 yield Answer(response, begun, f"{method} {shown or target}", evidence)
-        except NotAvailable:
+        except NotAvailable as error:
             self.strikes.count += 1
+            self.strikes.spent |= isinstance(error, BudgetSpent)
             raise
         self.strikes.count = 0
 

@@ -16,7 +16,6 @@ from leadglass.assess.observation import Exchange, Fact, Observation, Observatio
 from leadglass.assess.probes.web_answer import INCLUDED, study_of, text_of
 from leadglass.assess.probes.web_client import Answer, WebWay
 from leadglass.assess.probes.web_json import elements
-from leadglass.assess.reach import BudgetSpent
 from leadglass.dicom import tags
 from leadglass.dicom.uids import parse_uid
 from leadglass.errors import DataSetError, FormatError, NotAvailable
@@ -172,9 +171,6 @@ class StudyList:
                 page.whole = answer.status in (200, 204)
                 if answer.status == 200:
                     self._read(answer, page)
-        except BudgetSpent:
-            self._miss("the time or the bytes that one address may have are spent")
-            page.whole = False
         except (NotAvailable, FormatError):
             page.whole = False
         return page

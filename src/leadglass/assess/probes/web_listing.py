@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -52,7 +53,7 @@ class Walk:
 
 
 def walk(way: WebWay, root: str) -> Walk:
-    """All files below a listing, then the heads of those that may be DICOM. Raises BudgetSpent and OutOfScope only."""
+    """All files below a listing, then the heads of those that may be DICOM."""
     walked = Walk(root)
     _list(way, walked)
     candidates = chosen(walked.files)
@@ -98,8 +99,8 @@ def _links(way: WebWay, walked: Walk, folder: str) -> Iterator[str]:
         body = b""
     if not body or len(body) == _LISTING_BYTES:
         walked.complete = False
-    for match in _HREF.finditer(body):
-        link = _beneath(way, folder, match[1].decode("utf-8", "replace"))
+    for href in dict.fromkeys(match[1] for match in islice(_HREF.finditer(body), _MOST_LINKS)):
+        link = _beneath(way, folder, href.decode("utf-8", "replace"))
         if link:
             yield link
 

@@ -89,7 +89,7 @@ def _is_text(answer: Answer) -> bool:
 
 
 def pages(way: WebWay, root: Front) -> Iterator[Page]:
-    """The products that show at their known paths, each once; `root` is what stands at `/`. BudgetSpent, OutOfScope."""
+    """The products that show at their known paths, each once; `root` is what stands at `/`."""
     seen: dict[str, Front | None] = {"/": root}
     found: set[str] = set()
     for signature in SIGNATURES:

@@ -22,7 +22,7 @@ _PATH: Final = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
 
 def told(way: WebWay) -> Iterator[tuple[str, str, Exchange]]:
     """Roots that the door names itself, with the product that does so: dcm4chee's AE titles, a viewer's data source.
-    A data source on another host is left alone. BudgetSpent, OutOfScope."""
+    A data source on another host is left alone."""
     for source in (_of_dcm4chee, _of_viewer):
         # Most doors have neither; that one has none says nothing of the other.
         with suppress(NotAvailable, FormatError):
@@ -57,7 +57,7 @@ def _of_viewer(way: WebWay) -> Iterator[tuple[str, str, Exchange]]:
 def wado_uri(way: WebWay, nowhere: int, known: tuple[str, str, str] | None) -> Iterator[tuple[str, str, Exchange]]:
     """Paths that answer WADO-URI (PS3.18 9) with whether they are `open` or `closed`. `nowhere`: the status of a path
     that does not exist; `known`: study, series and instance of an image, if one is. Without its UIDs a request is wrong
-    for a WADO server only. BudgetSpent, OutOfScope."""
+    for a WADO server only."""
     query = "?requestType=WADO"
     shown = query
     if known is not None:
