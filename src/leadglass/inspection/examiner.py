@@ -147,7 +147,7 @@ class Examiner(DataSetScanner):
         else:
             deserves = vr in ("OB", "UN") or len(value) >= _LONG_NUMBERS
         if deserves:
-            path, private = self._place(tag), bool(tag & 0x10000)
+            path, private = self._place(tag), self._is_removable(tag)
             examine(self._findings, value, vr, offset, path, private=private, is_code=tag in _CODES)
 
     def _note_departures(self, tag: int, vr: str, value: bytes, offset: int) -> None:
@@ -194,7 +194,7 @@ class Examiner(DataSetScanner):
         if is_overlay(tag):
             expected = overlay_length(self._elements, tag, self._syntax.little_endian)
             self._compare_lengths(expected, length, offset, path)
-        return OpaqueStream(self._findings, offset, path, private=bool(tag & 0x10000))
+        return OpaqueStream(self._findings, offset, path, private=self._is_removable(tag))
 
     def _pixel_stream(self, bulk: Bulk) -> Receiver | None:
         described: Mapping[int, Element] = self._elements if not self._stack else self._sink
@@ -274,6 +274,10 @@ class Examiner(DataSetScanner):
 
     def _frame_is_sequence(self) -> bool:
         return self._frame.mode is Mode.ITEMS
+
+    def _is_removable(self, tag: int) -> bool:
+        """A private element within an item cannot be cut out without rewriting the lengths around it."""
+        return bool(tag & 0x10000) and not self._stack
 
     def _place(self, tag: int, last: int | None = None) -> str:
         held = self._path[:last]

@@ -59,8 +59,12 @@ class Findings:
     def add(self, reason: Reason, offset: int = 0, path: str = "", excerpt: str = "", detail: str = "") -> None:
         count = self.counts.get(reason, 0)
         self.counts[reason] = count + 1
-        if not count or (count < _MOST_ALIKE and len(self.kept) < _MOST):
+        # What is to be removed must be known element by element.
+        is_removed = reason is Reason.PRIVATE_PAYLOAD
+        if not count or ((is_removed or count < _MOST_ALIKE) and len(self.kept) < _MOST):
             self.kept.append(Finding(reason, offset, path, excerpt, detail))
+        elif is_removed:
+            self.add(Reason.PAYLOAD, offset, path, excerpt, detail)
 
     def may_read(self, octets: int) -> bool:
         """Whether so much more text may be read closely. Once it may not, that is a finding."""
