@@ -87,7 +87,7 @@ def test_sample(path: Path) -> None:
 
 
 def geometry(frames: int) -> Geometry:
-    return Geometry(frames, 64, 8)
+    return Geometry(frames, 2, 4, 64, 8)
 
 
 def fragments_of(value: bytes) -> PixelData:
@@ -130,7 +130,7 @@ def test_bits_are_shifted_to_a_byte(bits: int, frames: int, data: st.DataObject)
     every = data.draw(st.lists(st.booleans(), min_size=bits * frames, max_size=bits * frames))
     value = sum(1 << at for at, bit in enumerate(every) if bit).to_bytes((bits * frames + 7) // 8, "little")
     for number in range(frames):
-        frame = native_frame(Geometry(frames, bits, 1), number + 1, len(value))
+        frame = native_frame(Geometry(frames, 1, bits, bits, 1), number + 1, len(value))
         made = int.from_bytes(frame.cut(value[frame.start : frame.start + frame.length]), "little")
         assert [bool(made >> at & 1) for at in range(bits)] == every[number * bits : (number + 1) * bits]
         assert made < 1 << bits

@@ -45,6 +45,8 @@ class Geometry:
     """What a data set says about its frames; `bits` of one frame in native form."""
 
     frames: int
+    rows: int
+    columns: int
     bits: int
     bits_allocated: int
 
@@ -62,7 +64,7 @@ class Geometry:
         bits = rows * columns * samples * allocated
         if _text(elements, tags.PHOTOMETRIC_INTERPRETATION) == "YBR_FULL_422" and samples == 3:
             bits = bits // 3 * 2  # PS3.3 C.7.6.3.1.2: two luminance values share their colour
-        return cls(_frames(elements), bits, allocated)
+        return cls(_frames(elements), rows, columns, bits, allocated)
 
 
 @dataclass(frozen=True, slots=True)

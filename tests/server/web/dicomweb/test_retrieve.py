@@ -25,7 +25,7 @@ def parts(answer: httpx.Response) -> list[tuple[str, bytes]]:
     head = f"Content-Type: {answer.headers['content-type']}\r\n\r\n".encode()
     message: Message = BytesParser().parsebytes(head + answer.content)
     payloads = [part.get_payload(decode=True) for part in message.get_payload()]  # type: ignore[union-attr]
-    kinds = [part["content-type"] for part in message.get_payload()]  # type: ignore[union-attr,index]
+    kinds = [part["content-type"] for part in message.get_payload()]  # type: ignore[index]
     return list(zip(kinds, payloads, strict=True))  # type: ignore[arg-type]
 
 

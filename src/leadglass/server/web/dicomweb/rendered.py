@@ -29,7 +29,7 @@ _FUNCTIONS = {
 }
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{0,9})?")
 #: Pixels of a side.
-_MOST_PIXELS = 16384
+MOST_PIXELS = 16384
 _LARGEST_IMAGE = 65535
 #: Instances of a resource looked through for one that has frames.
 LOOKED_THROUGH = 64
@@ -125,10 +125,17 @@ def rendering_of(query: QueryParams, form: Format) -> Rendering:
         raise UsageError("Annotations are not burnt into images.", "Leave the annotation parameter out.")
     if query.get("iccprofile", "no") != "no":
         raise UsageError("ICC profiles are not applied.", "Leave the iccprofile parameter out.")
-    quality = query.get("quality", "90")
-    if not quality.isascii() or not quality.isdecimal() or not 1 <= int(quality[:4]) <= 100:
+    window, viewport = _window(query.get("window")), _viewport(query.get("viewport"))
+    return Rendering(form, window, viewport, quality_of(query.get("quality")))
+
+
+def quality_of(text: str | None) -> int:
+    """Of JPEG; 90 where it is not given. Raises UsageError."""
+    if text is None:
+        return 90
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:4]) <= 100:
         raise UsageError("The quality is a number from 1 to 100 (PS3.18 8.3.5.1.2).")
-    return Rendering(form, _window(query.get("window")), _viewport(query.get("viewport")), int(quality))
+    return int(text)
 
 
 def _window(text: str | None) -> Window | None:
@@ -139,7 +146,7 @@ def _window(text: str | None) -> Window | None:
     function = function.replace("_", "-")
     if function not in _FUNCTIONS:
         raise UsageError("The window is center,width,function (PS3.18 8.3.5.1.4).")
-    window = Window(_number(center), _number(width), _FUNCTIONS[function])
+    window = Window(decimal(center), decimal(width), _FUNCTIONS[function])
     lowest = 1.0 if window.function is VoiFunction.LINEAR else 0.0
     if window.width < lowest or not window.width:
         raise UsageError("The window is narrower than its function allows (PS3.3 C.11.2.1.2).")
@@ -153,16 +160,17 @@ def _viewport(text: str | None) -> Viewport | None:
     values = text.split(",")
     if len(values) not in (2, 6):
         raise UsageError("The viewport is vw,vh or vw,vh,sx,sy,sw,sh (PS3.18 8.3.5.1.3).")
-    width, height = (round(_number(each)) for each in values[:2])
-    if not 0 < width <= _MOST_PIXELS or not 0 < height <= _MOST_PIXELS:
+    width, height = (round(decimal(each)) for each in values[:2])
+    if not 0 < width <= MOST_PIXELS or not 0 < height <= MOST_PIXELS:
         raise UsageError("The viewport is empty or larger than the limit.")
-    region = [round(_number(each)) if each else None for each in values[2:]]
+    region = [round(decimal(each)) if each else None for each in values[2:]]
     if any(each is not None and abs(each) > _LARGEST_IMAGE for each in region) or 0 in region[2:]:
         raise UsageError("The region of the viewport is empty or larger than any image.")
     return Viewport(width, height, *region)
 
 
-def _number(text: str) -> float:
+def decimal(text: str) -> float:
+    """Raises UsageError for what is no number."""
     if _DECIMAL.fullmatch(text) is None:
         raise UsageError("A rendering parameter is not a number.")
     return float(text)

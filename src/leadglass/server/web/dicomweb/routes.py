@@ -17,6 +17,7 @@ from leadglass.server.web.dicomweb.rendered import Rendered
 from leadglass.server.web.dicomweb.requests import ROOT
 from leadglass.server.web.dicomweb.stow import Stow
 from leadglass.server.web.dicomweb.wado import Wado
+from leadglass.server.web.dicomweb.wado_uri import WadoUri
 
 #: Pieces of answers that are made at the same time.
 SENDERS = 16
@@ -27,8 +28,10 @@ def routes(archive: Archive) -> list[BaseRoute]:
     dispatch = Dispatch(archive, senders)
     frames = Frames(archive)
     decoding = Decoding(DecoderPool(DecoderLimits()), archive.limits)
+    wado = Wado(dispatch, frames, decoding)
     return [
-        *Wado(dispatch, frames, decoding).routes(ROOT),
+        *wado.routes(ROOT),
+        *WadoUri(dispatch, frames, decoding, wado).routes(ROOT),
         *Rendered(dispatch, frames, decoding).routes(ROOT),
         *BulkData(dispatch, frames).routes(ROOT),
         *Metadata(dispatch, senders).routes(ROOT),

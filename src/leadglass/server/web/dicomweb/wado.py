@@ -19,7 +19,7 @@ from leadglass.dicom.explicit import explicit_little_endian
 from leadglass.dicom.part10 import encode_file_meta
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import UsageError
-from leadglass.server.web.dicomweb.accept import Selected, Work, select_frames, select_instance
+from leadglass.server.web.dicomweb.accept import MediaRange, Selected, Work, select_frames, select_instance
 from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, accepted, multipart, single
 from leadglass.server.web.dicomweb.sending import Buffer
 
@@ -52,12 +52,9 @@ class Wado:
         alone = "instance" in request.path_params
 
         def make(retrieval: Retrieval) -> Answer:
-            chosen = [
-                (row, select_instance(ranges, row.transfer_syntax, can_transcode, alone=alone))
-                for row in retrieval.instances
-            ]
-            parts = [self._instance(retrieval, row, selected) for row, selected in chosen]
-            return multipart(parts) if chosen[0][1].multipart else single(parts[0])
+            made = [self.instance(retrieval, row, ranges, alone=alone) for row in retrieval.instances]
+            parts = [part for part, _ in made]
+            return multipart(parts) if made[0][1].multipart else single(parts[0])
 
         return self._dispatch.answer(request, request.path_params, make)
 
@@ -83,7 +80,11 @@ class Wado:
             return Part(media_type, partial(frames.open, number), frames.stored.length(number))
         return Part(media_type, lambda: iter((self._decoding.frame(frames, number, selected.transfer_syntax),)), None)
 
-    def _instance(self, retrieval: Retrieval, row: InstanceRow, selected: Selected) -> Part:
+    def instance(
+        self, retrieval: Retrieval, row: InstanceRow, ranges: tuple[MediaRange, ...], *, alone: bool
+    ) -> tuple[Part, Selected]:
+        """One instance as a file, in what fits `ranges` best. Raises NotAcceptable."""
+        selected = select_instance(ranges, row.transfer_syntax, can_transcode, alone=alone)
         meta = encode_file_meta(row.sop_class, row.uid, selected.transfer_syntax)
 
         def opened() -> Iterator[Buffer]:
@@ -97,7 +98,7 @@ class Wado:
                 yield from self._decoding.data_set(self._frames.of(retrieval, row), selected.transfer_syntax)
 
         length = len(meta) + row.plain_length if selected.work is Work.NONE else None
-        return Part(f"application/dicom; transfer-syntax={selected.transfer_syntax}", opened, length)
+        return Part(f"application/dicom; transfer-syntax={selected.transfer_syntax}", opened, length), selected
 
 
 def frame_numbers(text: str) -> tuple[int, ...]:
