@@ -22,6 +22,7 @@ def exposure(
     baseline: Annotated[
         Path | None, typer.Option(help="An earlier JSON report: says what is new, still open, fixed.")
     ] = None,
+    every: Annotated[str | None, typer.Option(help="Keep on, once in so long: 30m, 24h, 7d.")] = None,
     yes_i_own_these: Annotated[
         bool, typer.Option("--yes-i-own-these", help="Confirms public networks without being asked.")
     ] = False,
@@ -31,12 +32,19 @@ def exposure(
     state: Annotated[
         Path | None, typer.Option(help="Where an interrupted run is kept; beside the scope unless given.")
     ] = None,
+    watch: Annotated[
+        Path | None, typer.Option(help="TOML file that names who is told of changes: webhook, mail, syslog.")
+    ] = None,
 ) -> None:
     """Count what a stranger could take from the PACS in a scope. Exit code 1 with findings, 0 without."""
-    from leadglass.cli.exposing import Outputs, run
+    from leadglass.cli.exposing import Asked, Outputs, run
 
     outputs = Outputs(json=json, html=html, pdf=pdf, sarif=sarif, csv=csv)
-    run(scope, tuple(targets or ()), outputs, baseline, yes_i_own_these, sign_key, state)
+    run(
+        Asked(
+            scope, tuple(targets or ()), outputs, baseline, yes_i_own_these, sign_key, state, every=every, watch=watch
+        )
+    )
 
 
 @app.command()

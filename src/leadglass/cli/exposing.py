@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +21,9 @@ from leadglass.assess.report.model import Report
 from leadglass.assess.report.sign import SIDECAR, ReportFormat, sign, token_of
 from leadglass.assess.scope import Scope, narrowed, read_scope
 from leadglass.assess.verify import verify
+from leadglass.assess.watching import Receivers, baseline_of, notice_of, parse_interval, read_receivers, send
 from leadglass.crypto.signing import SigningKey, VerifyKey
-from leadglass.errors import RefusedForSafety, UsageError
+from leadglass.errors import NotAvailable, RefusedForSafety, UsageError
 
 _RENDERERS: dict[ReportFormat, Callable[[Report], bytes]] = {
     ReportFormat.JSON: json.render,
@@ -66,27 +68,57 @@ class Run:
         return report
 
 
-def run(
-    scope_file: Path,
-    targets: tuple[str, ...],
-    outputs: Outputs,
-    baseline: Path | None,
-    owned: bool,
-    sign_key: Path | None,
-    state: Path | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for on the command line."""
+
+    scope: Path
+    targets: tuple[str, ...]
+    outputs: Outputs
+    baseline: Path | None
+    owned: bool
+    sign_key: Path | None
+    state: Path | None
+    every: str | None
+    watch: Path | None
+
+
+def run(asked: Asked) -> None:
     """Exit code 1 with findings."""
-    scope = read_scope(scope_file, datetime.now(UTC))
-    parts = narrowed(scope, targets)
-    if scope.is_public and not owned:
-        _confirm(scope)
-    earlier = read_baseline(baseline) if baseline is not None else None
-    key = SigningKey.from_pem(_read(sign_key)) if sign_key is not None else None
-    kept = state or scope_file.with_name(scope_file.name + ".state")
-    report = Run(Plan(scope, parts, kept), outputs, key).once(earlier)
-    terminal.show(report, Console(highlight=False))
+    interval = parse_interval(asked.every) if asked.every is not None else None
+    receivers = read_receivers(asked.watch) if asked.watch is not None else Receivers()
+    baseline = read_baseline(asked.baseline) if asked.baseline is not None else None
+    key = SigningKey.from_pem(_read(asked.sign_key)) if asked.sign_key is not None else None
+    report = _once(asked, key, baseline, confirmed="")
+    send(receivers, notice_of(report))
+    while interval is not None:
+        _sleep_until(report.assessment.begun + interval)
+        report = _once(asked, key, baseline_of(report), report.assessment.scope_sha256)
+        try:
+            send(receivers, notice_of(report))
+        except NotAvailable as error:
+            # A receiver that is away must not end the watch; the report says the same.
+            typer.echo(str(error), err=True)
     if report.findings:
         sys.exit(1)
+
+
+def _once(asked: Asked, key: SigningKey | None, baseline: Baseline | None, confirmed: str) -> Report:
+    """The scope is read each time: it may have expired, or been changed, since the last. `confirmed`: the SHA-256 of the
+    one that was; "" if none."""
+    scope = read_scope(asked.scope, datetime.now(UTC))
+    parts = narrowed(scope, asked.targets)
+    if scope.is_public and not asked.owned and scope.sha256 != confirmed:
+        _confirm(scope)
+    kept = asked.state or asked.scope.with_name(asked.scope.name + ".state")
+    report = Run(Plan(scope, parts, kept), asked.outputs, key).once(baseline)
+    terminal.show(report, Console(highlight=False))
+    return report
+
+
+def _sleep_until(moment: datetime) -> None:
+    while (left := (moment - datetime.now(UTC)).total_seconds()) > 0:
+        time.sleep(min(left, 3600))
 
 
 def check(report: Path, key: Path | None) -> None:
