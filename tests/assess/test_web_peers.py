@@ -19,6 +19,7 @@ from leadglass.assess.counting.distinct import Fingerprints
 from leadglass.assess.observation import Endpoint, HostResult, ServiceResult
 from leadglass.assess.probes.ftp import FtpProbe, NotFtp
 from leadglass.assess.probes.web import WebProbe
+from leadglass.assess.probes.web_write import store_over_dicomweb
 from leadglass.crypto.certificates import create_authority, issue_server
 from leadglass.errors import NotAvailable
 from tests.assess.test_web_dicomweb import kinds, without_proof
@@ -92,6 +93,29 @@ def assert_open(service: ServiceResult) -> None:
     assert service.unknowns == ()
     expected = {"administration-open", "write-indicated", "images-retrievable", "records-listed", "ssns-exposed"}
     assert kinds(service) >= expected
+
+
+def test_what_a_write_test_stores_is_found_deleted_and_never_counted(open_orthanc: tuple[int, int]) -> None:
+    way = way_to(open_orthanc[1])
+    stowed = store_over_dicomweb(way, "/dicom-web")
+    assert stowed is not None
+    assert stowed.facts["found"] is True
+    assert stowed.facts["deleted"] is False  # this release of the plugin deletes nothing over DICOMweb
+    service, _ = probe(open_orthanc[1], allow_writing=True)
+    written = facts(service, "web-store-confirmed")
+    assert (written["interface"], written["found"], written["deleted"]) == ("orthanc", True, True)
+    assert "write-confirmed" in kinds(service)
+    assert_open(service)
+
+
+def test_nothing_is_written_unasked() -> None:
+    manners = WebManners()
+    with serving(dicomweb(TRUTH, manners)) as port:
+        probe(port)
+        assert manners.methods == {"GET"}
+        refused, _ = probe(port, allow_writing=True)
+    assert manners.methods == {"GET", "POST"}
+    assert "write-confirmed" not in kinds(refused)
 
 
 def test_orthanc_with_a_login_gives_nothing(tmp_path: Path) -> None:
@@ -187,7 +211,7 @@ def test_over_tls_a_stranger_sees_the_same(tmp_path: Path) -> None:
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     with serving(dicomweb(TRUTH, WebManners()), served) as port:
-        looked = WebProbe(way_to(port, context=anybody), Fingerprints(), allow_credentials=False)
+        looked = WebProbe(way_to(port, context=anybody), Fingerprints(), allow_credentials=False, allow_writing=False)
         service = looked.run()
     assert service.protocol == "https"
     assert without_proof(service) == EXACT

@@ -32,9 +32,12 @@ def way_to(port: int, *, budget: Budget | None = None, **options: Any) -> WebWay
     return WebWay(Reach(scope, budget), Endpoint(ADDRESS, port), **options)
 
 
-def probe(port: int, *, allow_credentials: bool = False, **options: Any) -> tuple[ServiceResult, Census]:
+def probe(
+    port: int, *, allow_credentials: bool = False, allow_writing: bool = False, **options: Any
+) -> tuple[ServiceResult, Census]:
     """What the probe for web doors makes of a port."""
-    looked = WebProbe(way_to(port, **options), Fingerprints(), allow_credentials=allow_credentials)
+    way = way_to(port, **options)
+    looked = WebProbe(way, Fingerprints(), allow_credentials=allow_credentials, allow_writing=allow_writing)
     return looked.run(), looked.census
 
 
@@ -101,6 +104,7 @@ class WebManners:
     closed: bool = False
     pages: Mapping[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    methods: set[str] = field(default_factory=set)
 
 
 def dicomweb(truth: Truth, manners: WebManners) -> Callable[..., BaseHTTPRequestHandler]:
@@ -118,7 +122,15 @@ class _DicomWeb(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Nothing."""
 
+    def do_POST(self) -> None:
+        self._manners.methods.add(self.command)
+        self._send(405, "text/plain", b"")
+
+    def do_DELETE(self) -> None:
+        self.do_POST()
+
     def do_GET(self) -> None:
+        self._manners.methods.add(self.command)
         self._manners.asked.append(self.path)
         with suppress(OSError):  # the auditor hangs up once it has seen enough
             self._answer()

@@ -114,7 +114,10 @@ class Looker:
     def _as_web(self, endpoint: Endpoint, names: tuple[str, ...], context: ssl.SSLContext | None = None) -> Seen | None:
         """None if it does not speak HTTP after all."""
         way = WebWay(self.reach, endpoint, context, names[0] if names else "", self.patience)
-        probe = WebProbe(way, self.fingerprints, allow_credentials=self.reach.scope.default_credentials)
+        scope = self.reach.scope
+        probe = WebProbe(
+            way, self.fingerprints, allow_credentials=scope.default_credentials, allow_writing=scope.write_test
+        )
         try:
             return probe.run(), probe.census
         except (NotHttp, NotAvailable):

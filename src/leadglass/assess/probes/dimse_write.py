@@ -30,6 +30,11 @@ def is_ours(study: str) -> bool:
     return study.startswith(_ROOT + ".")
 
 
+def new_study(now: int) -> str:
+    """The UID of a test study. `now`: seconds since the epoch."""
+    return f"{_ROOT}.{now}"
+
+
 def no_such_study() -> Attributes:
     """Matches nothing in an archive that looks at what is asked."""
     return {tags.STUDY_INSTANCE_UID: _NOWHERE}
@@ -75,7 +80,7 @@ def synthetic_object(study: str) -> tuple[str, bytes]:
 def write_test(way: Way, now: int | None = None) -> Observation | None:
     """None when the peer does not take it, or takes no Secondary Capture any more. The study's UID is among the facts:
     it is ours, and somebody has to find and delete it."""
-    study = f"{_ROOT}.{now if now is not None else int(time.time())}"
+    study = new_study(now if now is not None else int(time.time()))
     instance, data_set = synthetic_object(study)
     proposals = [(SECONDARY_CAPTURE, (EXPLICIT_LE,)), *((uid, SYNTAXES) for uid in QUERIES)]
     with way.open() as line:

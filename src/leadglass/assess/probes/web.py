@@ -15,6 +15,7 @@ from leadglass.assess.probes import web_roots as roots
 from leadglass.assess.probes.credentials import try_delivered
 from leadglass.assess.probes.web_client import WebWay
 from leadglass.assess.probes.web_products import Front, front, pages
+from leadglass.assess.probes.web_write import store_over_dicomweb, store_over_orthanc
 from leadglass.errors import FormatError, NotAvailable
 
 _T = TypeVar("_T")
@@ -22,12 +23,16 @@ _MOST_COUNTED: Final = 4
 
 
 class WebProbe:
-    """`census`: what was counted at this door, once `run` is through. `allow_credentials`: as the scope says."""
+    """`census`: what was counted at this door, once `run` is through. `allow_credentials` (those that products are
+    delivered with), `allow_writing`: as the scope says."""
 
-    def __init__(self, way: WebWay, fingerprints: Fingerprints, *, allow_credentials: bool) -> None:
+    def __init__(
+        self, way: WebWay, fingerprints: Fingerprints, *, allow_credentials: bool, allow_writing: bool
+    ) -> None:
         self._way = way
         self._fingerprints = fingerprints
         self._allow_credentials = allow_credentials
+        self._allow_writing = allow_writing
         self._observations: list[Observation] = []
         self._unknowns: list[str] = []
         self._product = ""
@@ -69,6 +74,8 @@ class WebProbe:
         self._pages(root)
         self._wado_uri()
         self._listings(root)
+        if self._allow_writing:
+            self._attempt("the write test", self._write)
         if self._allow_credentials and (system is None or system.access != "open"):
             self._attempt("delivered passwords", self._credentials)
 
@@ -184,6 +191,18 @@ class WebProbe:
                 census = Census(self._fingerprints, retrievable=True)
                 walked.count.count_into(census, complete=walked.complete)
                 self.census.absorb(census)
+
+    def _write(self) -> None:
+        """At one open interface: whoever may write through one may write."""
+        for seen in list(self._observations):
+            written = None
+            if seen.kind is ObservationKind.WEB_STORE_INDICATED:
+                written = store_over_orthanc(self._way)
+            elif seen.kind is ObservationKind.WEB_QUERY and seen.facts.get("interface") == "dicomweb":
+                written = store_over_dicomweb(self._way, str(seen.facts["root"]))
+            if written is not None:
+                self._observations.append(written)
+                return
 
     def _credentials(self) -> None:
         trial = try_delivered(self._way, self._product)

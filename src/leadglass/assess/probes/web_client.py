@@ -73,6 +73,7 @@ class WebWay:
         accept: str = "*/*",
         headers: Mapping[str, str] | None = None,
         method: str = "GET",
+        body: bytes = b"",
         longest: float | None = None,
     ) -> Iterator["Answer"]:
         """The answer to a request, its body unread. `target`: path and query, already encoded; `shown`: what evidence
@@ -90,12 +91,12 @@ class WebWay:
             "Accept": accept,
             "Accept-Encoding": "identity",
             "Connection": "close",
-            **({"Content-Length": "0"} if method != "GET" else {}),
+            **({"Content-Length": str(len(body))} if method != "GET" else {}),
             **(headers or {}),
         }
         secret = {"Authorization": self.authorization} if self.authorization else {}
         evidence = _head(f"{method} {shown or target}", {**lines, **dict.fromkeys(secret, "***")})
-        request = _head(f"{method} {target}", {**lines, **secret})
+        request = _head(f"{method} {target}", {**lines, **secret}) + body
         deadline = time.monotonic() + (longest or self.longest)
         begun = datetime.now(UTC)
         try:
@@ -118,12 +119,12 @@ class WebWay:
             connection.close()
             raise NotAvailable(f"{self.endpoint} does not complete a TLS handshake.") from None
 
-    def _exchange(self, connection: Any, method: str, head: bytes, deadline: float) -> http.client.HTTPResponse:
+    def _exchange(self, connection: Any, method: str, request: bytes, deadline: float) -> http.client.HTTPResponse:
         metered = _Metered(connection, self, deadline)
         response = http.client.HTTPResponse(_Source(metered), method=method)  # type: ignore[arg-type]
         # A peer that has answered already may have hung up: its answer is read all the same.
         with suppress(OSError):
-            connection.sendall(head)
+            connection.sendall(request)
         try:
             response.begin()
         except http.client.HTTPException as error:

@@ -13,6 +13,7 @@ from typing import Final
 
 from leadglass.assess.counting.census import Census
 from leadglass.assess.observation import Exchange, Fact, Observation, ObservationKind
+from leadglass.assess.probes.dimse_write import is_ours
 from leadglass.assess.probes.web_answer import INCLUDED, study_of, text_of
 from leadglass.assess.probes.web_client import Answer, WebWay
 from leadglass.assess.probes.web_json import elements
@@ -186,7 +187,7 @@ class StudyList:
                 if listing.malformed > _MOST_MALFORMED:
                     raise
                 continue
-            if self._census.add(study):
+            if not is_ours(study.study) and self._census.add(study):
                 page.fresh += 1
                 listing.undated |= not study.study_date
                 self._draw(study.study)

@@ -9,6 +9,7 @@ from typing import Final
 from leadglass.assess.counting.census import Census, StudyAnswer
 from leadglass.assess.counting.distinct import Distinct, Fingerprints
 from leadglass.assess.observation import Exchange
+from leadglass.assess.probes.dimse_write import is_ours
 from leadglass.assess.probes.web_answer import study_from
 from leadglass.assess.probes.web_client import WebWay
 from leadglass.assess.probes.web_dicomweb import SAMPLE, Sample
@@ -134,7 +135,8 @@ class StudyList:
             self._census.miss_studies()
             return
         self.answers += 1
-        self._census.add(study)
+        if not is_ours(study.study):
+            self._census.add(study)
 
 
 def _texts(named: object) -> Iterator[tuple[int, str]]:
