@@ -74,18 +74,19 @@ class Search:
     def identifiers(self, today: date) -> tuple[Attributes, ...]:
         """One for each attribute that the text may be about; their answers are shown together."""
         common = {**ANSWERED, **self._narrowing(today)}
-        keys = [
-            *([tags.PATIENT_NAME] if re.search(r"[^\W\d_]", self.text) else []),
-            *([tags.PATIENT_ID, tags.ACCESSION_NUMBER] if re.search(r"\d", self.text) else []),
-        ]
-        return tuple({**common, key: _infix(self.text, key == tags.PATIENT_NAME)} for key in keys) or (common,)
+        names = _names(self.text) if re.search(r"[^\W\d_]", self.text) else ()
+        numbers = (tags.PATIENT_ID, tags.ACCESSION_NUMBER) if re.search(r"\d", self.text) else ()
+        return (
+            *({**common, tags.PATIENT_NAME: name} for name in names),
+            *({**common, tag: f"*{self.text}*"} for tag in numbers),
+        ) or (common,)
 
     def _narrowing(self, today: date) -> dict[int, str]:
         keys = {}
         if self.modality:
             keys[tags.MODALITIES_IN_STUDY] = self.modality
         if self.description:
-            keys[tags.STUDY_DESCRIPTION] = _infix(self.description, words=False)
+            keys[tags.STUDY_DESCRIPTION] = f"*{self.description}*"
         if self.period in PERIODS:
             first = today - timedelta(days=PERIODS[self.period][1])
             keys[tags.STUDY_DATE] = f"{first:%Y%m%d}-"
@@ -94,9 +95,11 @@ class Search:
         return keys
 
 
-def _infix(text: str, words: bool) -> str:
-    """Anywhere inside; between the words of a name anything may stand (`doe john` finds `DOE^JOHN`)."""
-    return f"*{_BETWEEN.sub('*', text) if words else text}*"
+def _names(text: str) -> tuple[str, ...]:
+    """Words anywhere inside a name, two of them in either order: `john doe` finds `DOE^JOHN`."""
+    words = [word for word in _BETWEEN.split(text) if word]
+    orders = (words, words[::-1]) if len(words) == 2 else (words,)
+    return tuple(f"*{'*'.join(order)}*" for order in orders)
 
 
 def _bounded(text: str) -> str:
