@@ -79,16 +79,28 @@ class ObservationKind(StrEnum):
     OTHER_SERVICE = "other-service"
     #: signs
     HONEYPOT = "honeypot"
+    #: interface (`dicomweb`, `orthanc`, `wado-uri`, `viewer`, `search`, `administration`), root (a path), access
+    #: (`open`), administration, viewer
     WEB_SERVICE = "web-service"
+    #: something medical answers over plain HTTP
     WEB_PLAINTEXT = "web-plaintext"
+    #: interface, root, answers, capped, split
     WEB_QUERY = "web-query"
+    #: interface, root, tried, proven
     WEB_RETRIEVE = "web-retrieve"
+    #: interface, root
     WEB_STORE_INDICATED = "web-store-indicated"
+    #: interface, root, found, deleted, study (ours)
     WEB_STORE_CONFIRMED = "web-store-confirmed"
+    #: root, files, dicom_files, tried, proven, capped
     WEB_LISTING = "web-listing"
+    #: interface, root: it asks for a login
     WEB_LOGIN = "web-login"
+    #: product, user, accepted
     DEFAULT_CREDENTIALS = "default-credentials"
+    #: root
     FTP_ANONYMOUS = "ftp-anonymous"
+    #: as WEB_LISTING
     FTP_LISTING = "ftp-listing"
 
 
