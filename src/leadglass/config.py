@@ -51,11 +51,11 @@ class DimseTable(_Table):
 
 
 class SignInTable(_Table):
-    idle_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 30
+    idle_minutes: Annotated[float, Field(gt=0, le=24 * 60)] = 30
     absolute_hours: Annotated[int, Field(ge=1, le=7 * 24)] = 12
 
     def limits(self) -> SessionLimits:
-        return SessionLimits(idle=self.idle_minutes * 60, absolute=self.absolute_hours * 3600)
+        return SessionLimits(idle=round(self.idle_minutes * 60), absolute=self.absolute_hours * 3600)
 
 
 class WebTable(_Table):

@@ -44,6 +44,10 @@ class Sessions:
     def count(self) -> int:
         return len(self._live)
 
+    @property
+    def idle_seconds(self) -> int:
+        return self._limits.idle
+
     def open(self, account: AccountRow, role: Role, method: str, peer: str) -> str:
         """A new session's secret, once its event is durable."""
         secret = secrets.token_urlsafe(32)

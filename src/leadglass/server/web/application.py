@@ -27,7 +27,7 @@ PUBLIC = (*SIGN_IN, *health.PUBLIC, "/static/")
 def build(archive: Archive, names: Collection[str]) -> Starlette:
     """`names` are the host names under which people reach us."""
     assets = Assets()
-    pages = Pages(assets)
+    pages = Pages(assets, archive.sessions.idle_seconds)
     metrics = Metrics(archive)
     answers = ProblemAnswers(pages)
     app = Starlette(

@@ -1,4 +1,8 @@
-"""Pages for people: Jinja2 templates with everything escaped, in one frame (`console/templates/base.html`)."""
+"""Pages for people: Jinja2 templates with everything escaped, in one frame (`console/templates/base.html`).
+
+A page of somebody who has signed in goes away with an idle session (45 CFR 164.312(a)(2)(iii)): what is on it is seen
+by whoever passes.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +41,7 @@ _NAVIGATION: tuple[tuple[str, str, frozenset[Role]], ...] = (
 class Pages:
     """`page` renders one. Every template knows `principal` (None before sign-in), `navigation`, `asset(name)`."""
 
-    def __init__(self, assets: Assets) -> None:
+    def __init__(self, assets: Assets, idle_seconds: int) -> None:
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
@@ -45,7 +49,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(asset=assets.url, has_asset=assets.__contains__)
+        self._environment.globals.update(asset=assets.url, has_asset=assets.__contains__, idle_seconds=idle_seconds)
 
     def page(self, request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
         principal: Principal | None = request.scope.get("leadglass.principal")

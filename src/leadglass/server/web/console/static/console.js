@@ -52,9 +52,20 @@ if (remembered) {
 document.querySelector('form[action="/sign-out"]')?.addEventListener("submit", () => sessionStorage.clear());
 
 // The session is over: what htmx asked for cannot be put into this page.
-document.addEventListener("htmx:before:swap", (swap) => {
-  if (swap.detail.ctx?.response?.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
-});
+const signInAgain = () => location.replace(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+document.addEventListener("htmx:before:swap", (swap) => swap.detail.ctx?.response?.status === 401 && signInAgain());
+
+// A page goes away with its idle session. Requests that it makes keep the session alive.
+const idle = Number(document.body.dataset.idle);
+if (idle) {
+  let end = 0;
+  const keepAlive = () => {
+    clearTimeout(end);
+    end = setTimeout(signInAgain, (idle + 1) * 1000);
+  };
+  keepAlive();
+  new PerformanceObserver(keepAlive).observe({ type: "resource" });
+}
 
 // What ends something at once is asked for twice.
 document.addEventListener("submit", (sending) => {
