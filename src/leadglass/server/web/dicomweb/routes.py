@@ -10,6 +10,7 @@ from leadglass.archive.frames import Frames
 from leadglass.pixels.limits import DecoderLimits
 from leadglass.pixels.pool import DecoderPool
 from leadglass.server.web.dicomweb.bulkdata import BulkData
+from leadglass.server.web.dicomweb.capabilities import Capabilities
 from leadglass.server.web.dicomweb.dispatch import Dispatch
 from leadglass.server.web.dicomweb.metadata import Metadata
 from leadglass.server.web.dicomweb.qido import Qido
@@ -29,7 +30,7 @@ def routes(archive: Archive) -> list[BaseRoute]:
     frames = Frames(archive)
     decoding = Decoding(DecoderPool(DecoderLimits()), archive.limits)
     wado = Wado(dispatch, frames, decoding)
-    return [
+    described: list[BaseRoute] = [
         *wado.routes(ROOT),
         *WadoUri(dispatch, frames, decoding, wado).routes(ROOT),
         *Rendered(dispatch, frames, decoding).routes(ROOT),
@@ -38,3 +39,4 @@ def routes(archive: Archive) -> list[BaseRoute]:
         *Qido(archive).routes(ROOT),
         *Stow(archive).routes(ROOT),
     ]
+    return [*described, *Capabilities(described).routes(ROOT)]
