@@ -167,6 +167,20 @@ def test_steps_are_for_the_very_product() -> None:
     assert remedies.steps("OFFIS DCMTK", Aspect.READ_DIMSE) == remedies.steps("dcmtk", Aspect.READ_DIMSE)
 
 
+def test_a_dicom_door_goes_by_the_name_that_its_web_door_tells() -> None:
+    web = door(8042, "http", seen(K.WEB_SERVICE, {"administration": True, "dicom_port": 4242}), product="Orthanc 1.12")
+    doors = [door(port, "dicom", seen(K.DIMSE_STORE_INDICATED), product="DCMTK 3.6.7") for port in (4242, 104)]
+    findings = findings_of((host(web, *doors),))
+    products = {each.endpoint.port: each.product for each in findings if each.kind is F.WRITE_INDICATED}
+    assert products == {4242: "Orthanc 1.12", 104: "DCMTK 3.6.7"}
+
+
+def test_what_is_to_be_done_at_an_ftp_door_is_about_ftp() -> None:
+    findings = found("ftp", seen(K.FTP_LISTING, {"dicom_files": 3, "proven": 3}), Counters())
+    assert {each.kind for each in findings} == {F.FILES_LISTED, F.IMAGES_RETRIEVABLE}
+    assert all("anonymous" in " ".join(each.remedy) for each in findings)
+
+
 def test_the_table_of_remedies_has_no_word_that_nobody_reads() -> None:
     table = tomllib.loads(files("leadglass.assess").joinpath("remedies.toml").read_text())
     assert isinstance(table.pop("now"), str)

@@ -5,13 +5,14 @@ an exchange there is no evidence, and without evidence there is no finding.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 from leadglass.assess.finding import Finding
-from leadglass.assess.observation import Exchange, HostResult, Observation, ServiceResult
-from leadglass.assess.remedies import Remedies
+from leadglass.assess.observation import Exchange, HostResult, Observation, ObservationKind, ServiceResult
+from leadglass.assess.remedies import Aspect, Remedies
 from leadglass.assess.rules import RULES, Rule
-from leadglass.assess.sentences import Facts, text
+from leadglass.assess.sentences import Facts, number, text
 
 #: Enough to show it; ten thousand answers prove no more than the first few.
 _MOST_EXCHANGES = 6
@@ -20,11 +21,25 @@ _MOST_EXCHANGES = 6
 def findings_of(hosts: Iterable[HostResult], remedies: Remedies | None = None) -> tuple[Finding, ...]:
     """Everything that is wrong, the worst first; findings of equal weight in the table's order, then by address."""
     table = remedies or Remedies.load()
-    found = [each for host in hosts for service in host.services for each in _of_service(service, table)]
+    found = [each for host in hosts for service in _named(host) for each in _of_service(service, table)]
     order = [rule.kind for rule in RULES]
     return tuple(
         sorted(found, key=lambda each: (-each.severity.score, order.index(each.kind), each.endpoint, each.locator))
     )
+
+
+def _named(host: HostResult) -> Iterator[ServiceResult]:
+    """The host's doors, a DICOM door under the name that a web door gives it: Orthanc, say, where the handshake tells
+    only of the toolkit that it is made with."""
+    ports = {
+        number(each.facts, "dicom_port"): service.product
+        for service in host.services
+        for each in service.observations
+        if each.kind is ObservationKind.WEB_SERVICE
+    }
+    for service in host.services:
+        product = ports.get(service.endpoint.port, "") or service.product
+        yield replace(service, product=product) if product != service.product else service
 
 
 def _of_service(service: ServiceResult, remedies: Remedies) -> Iterator[Finding]:
@@ -56,7 +71,6 @@ def _finding(
     evidence: tuple[Exchange, ...],
     remedies: Remedies,
 ) -> Finding:
-    aspect = rule.web if rule.web is not None and not service.protocol.startswith("dicom") else rule.aspect
     return Finding(
         rule.kind,
         service.endpoint,
@@ -66,6 +80,15 @@ def _finding(
         rule.exposure(service, facts),
         rule.severity,
         rule.paragraphs,
-        remedies.steps(service.product, aspect),
+        remedies.steps(service.product, _aspect(rule, service)),
         evidence,
     )
+
+
+def _aspect(rule: Rule, service: ServiceResult) -> Aspect:
+    """The cure lies in the door: what a web server needs is of no use to an FTP server."""
+    if service.protocol == "ftp":
+        return Aspect.FTP
+    if rule.web is not None and not service.protocol.startswith("dicom"):
+        return rule.web
+    return rule.aspect

@@ -80,7 +80,7 @@ class ObservationKind(StrEnum):
     #: signs
     HONEYPOT = "honeypot"
     #: interface (`dicomweb`, `orthanc`, `wado-uri`, `viewer`, `search`, `administration`), root (a path), access
-    #: (`open`), administration, viewer
+    #: (`open`), administration, viewer, dicom_port (which belongs to the same product)
     WEB_SERVICE = "web-service"
     #: something medical answers over plain HTTP
     WEB_PLAINTEXT = "web-plaintext"

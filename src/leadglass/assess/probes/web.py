@@ -91,6 +91,7 @@ class WebProbe:
             root="/",
             access="open",
             administration=True,
+            dicom_port=system.dicom_port,
         )
         self._see(ObservationKind.WEB_STORE_INDICATED, system.exchange, interface="orthanc", root="/")
 

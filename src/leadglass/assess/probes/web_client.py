@@ -102,7 +102,7 @@ class WebWay:
         try:
             with closing(self._connected()) as connection:
                 response = self._exchange(connection, method, request, deadline)
-                yield Answer(response, begun, f"{method} {shown or target}", evidence)
+                yield Answer(response, begun, f"{method} {(shown or target).split('?')[0]}", evidence)
         except NotAvailable as error:
             self.strikes.count += 1
             self.strikes.spent |= isinstance(error, BudgetSpent)

@@ -40,11 +40,13 @@ _TAGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What GET /system tells. `access`: `open`, `closed` (it asks for a login) or `absent`."""
+    """What GET /system tells. `access`: `open`, `closed` (it asks for a login) or `absent`. `dicom_port`: 0 if it
+    does not say."""
 
     access: str
     product: str
     exchange: Exchange
+    dicom_port: int = 0
 
 
 def look(way: WebWay) -> System:
@@ -58,7 +60,9 @@ def look(way: WebWay) -> System:
             except FormatError:
                 told = None
             if isinstance(told, dict) and "DicomAet" in told and "DatabaseVersion" in told:
-                return System("open", f"Orthanc {_version(told.get('Version'))}".rstrip(), answer.exchange())
+                product = f"Orthanc {_version(told.get('Version'))}".rstrip()
+                port = told.get("DicomPort")
+                return System("open", product, answer.exchange(), port if isinstance(port, int) else 0)
         return System("absent", "", answer.exchange())
 
 

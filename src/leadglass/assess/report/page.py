@@ -18,6 +18,7 @@ _PRODUCTS: Final = 8
 #: Lines and characters of an exchange that a person looks at; JSON has more of it.
 _LINES: Final = 24
 _CHARACTERS: Final = 2_000
+_WIDTH: Final = 96
 
 
 def page(report: Report) -> dict[str, Any]:
@@ -35,8 +36,8 @@ def page(report: Report) -> dict[str, Any]:
         "begun": _moment(run.begun),
         "ended": _moment(run.ended),
         "interrupted": run.interrupted,
-        "addresses": f"{run.addresses:,}",
-        "answered": f"{len(run.hosts):,}",
+        "looked": f"{_counted(run.addresses, 'address was', 'addresses were')} looked at from outside, as a stranger "
+        f"would; {len(run.hosts):,} answered.",
         "ports": ", ".join(map(str, run.ports)),
         "scope_sha256": run.scope_sha256,
         "version": report.version,
@@ -200,9 +201,16 @@ def _exchange(exchange: Exchange) -> dict[str, str]:
 def _part(part: bytes) -> str:
     """Text as it is, anything else as a hex dump; cut with an ellipsis."""
     said = shown(part)
-    lines = str(said["value"]).splitlines() if said["encoding"] == "text" else list(_dump(part))
+    lines = list(_folded(str(said["value"]))) if said["encoding"] == "text" else list(_dump(part))
     cut = "\n".join(lines[:_LINES])[:_CHARACTERS]
     return f"{cut}\n…" if len(lines) > _LINES or len("\n".join(lines)) > _CHARACTERS else cut
+
+
+def _folded(text: str) -> Iterator[str]:
+    """Lines no longer than paper is wide."""
+    for line in text.splitlines():
+        for start in range(0, max(len(line), 1), _WIDTH):
+            yield line[start : start + _WIDTH]
 
 
 def _dump(part: bytes) -> Iterator[str]:
@@ -244,6 +252,10 @@ def _changes(changes: Changes | None) -> dict[str, Any] | None:
 
 def _former(each: FormerFinding) -> dict[str, str]:
     return {"title": each.title, "word": each.word, "where": f"{each.endpoint}{each.locator}"}
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _bound(count: Count) -> str:

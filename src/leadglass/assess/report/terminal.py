@@ -52,7 +52,8 @@ def _head(report: Report) -> RenderableType:
         ("nine digits", totals.ssns_bare),
     ):
         table.add_row(Text(name), Text(amount(count), style="bold"))
-    scope = f"{printable(run.organisation)} · {run.addresses:,} addresses · {len(run.hosts):,} answered"
+    looked = f"{run.addresses:,} {'address' if run.addresses == 1 else 'addresses'}"
+    scope = f"{printable(run.organisation)} · {looked} · {len(run.hosts):,} answered"
     return Group(Text(report.verdict, style="bold"), Text(scope, style="dim"), Text(), table)
 
 
