@@ -71,20 +71,16 @@ class ClamdScan:
                 part = sent[start : start + _CHUNK]
                 self._connection.sendall(_LENGTH.pack(len(part)))
                 self._connection.sendall(part)
+        except (BrokenPipeError, ConnectionResetError):
+            # clamd answers and hangs up at its own limit, before it has read everything.
+            self._beyond += len(sent)
+            self._left = 0
         except OSError as error:
-            self.close()
             raise _unavailable(error) from error
 
     def finish(self) -> None:
-        if self._beyond:
-            self._findings.add(Reason.NOT_SCANNED, detail=f"ClamAV: the last {self._beyond} bytes")
-        if not self._begun:
-            return
         try:
-            self._connection.sendall(_LENGTH.pack(0))
-            reply = _reply(self._connection)
-        except OSError as error:
-            raise _unavailable(error) from error
+            reply = self._ask() if self._begun else "OK"
         finally:
             self.close()
         found = _FOUND.match(reply)
@@ -94,6 +90,20 @@ class ClamdScan:
             self._findings.add(Reason.NOT_SCANNED, detail="ClamAV: its size limit is lower than configured here")
         elif not reply.endswith("OK"):
             raise NotAvailable("ClamAV did not scan an object.", "See clamd's log.")
+        if self._beyond and not found:
+            self._findings.add(Reason.NOT_SCANNED, detail=f"ClamAV: the last {self._beyond} bytes")
+
+    def _ask(self) -> str:
+        try:
+            self._connection.sendall(_LENGTH.pack(0))
+        except (BrokenPipeError, ConnectionResetError):
+            self._left = 0  # its answer is there all the same
+        except OSError as error:
+            raise _unavailable(error) from error
+        try:
+            return _reply(self._connection)
+        except OSError as error:
+            raise _unavailable(error) from error
 
     def close(self) -> None:
         self._connection.close()

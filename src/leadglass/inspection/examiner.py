@@ -52,8 +52,12 @@ class Examiner(DataSetScanner):
         wanted: Container[int],
         wanted_sequences: Container[int],
         thorough: bool,
+        is_directory: bool = False,
     ) -> None:
         super().__init__(syntax, limits, wanted=wanted, wanted_sequences=wanted_sequences)
+        # A DICOMDIR is the one data set with a group 0004 (PS3.3 F.3).
+        self._lowest = 0x0003FFFF if is_directory else self._frame.highest
+        self._frame.highest = self._lowest
         self._findings = findings
         self._thorough = thorough
         self._receiver: Receiver | None = None
@@ -265,6 +269,7 @@ class Examiner(DataSetScanner):
 
     def _on_item(self) -> None:
         super()._on_item()
+        self._frame.highest = self._lowest
         self._path[-1][1] += 1
 
     def _on_end(self) -> None:

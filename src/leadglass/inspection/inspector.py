@@ -72,6 +72,7 @@ class Inspector:
             wanted=frozenset(wanted | NEEDED),
             wanted_sequences=frozenset(wanted_sequences | {ICON_IMAGE_SEQUENCE}),
             thorough=thorough,
+            is_directory=is_directory,
         )
         self._thorough = thorough
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from leadglass.dicom.reader import Scan
-from leadglass.inspection.reasons import Reason, Weight
+from leadglass.inspection.reasons import BY_CODE, Reason, Weight
 
 #: Findings kept of one object, and of one reason in it; the rest are counted.
 _MOST: Final = 64
@@ -96,6 +96,10 @@ class Verdict:
     scan: Scan
     findings: tuple[Finding, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
+
+    def heavy(self, kind: VerdictKind) -> frozenset[str]:
+        """Codes of the reasons that lead to this kind of verdict."""
+        return frozenset(code for code in self.reasons if kind_of(BY_CODE[code].weight) is kind)
 
 
 def kind_of(weight: Weight) -> VerdictKind:
