@@ -75,7 +75,7 @@ class ObservationKind(StrEnum):
     TLS_CERTIFICATE = "tls-certificate"
     #: demanded: `no`, `yes`, `asked`
     TLS_CLIENT_CERTIFICATE = "tls-client-certificate"
-    #: protocol, first: what a service on a port of ours says it is
+    #: protocol: what a service on a port of ours says it is; of web servers also server, redirects (never followed)
     OTHER_SERVICE = "other-service"
     #: signs
     HONEYPOT = "honeypot"

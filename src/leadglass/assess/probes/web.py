@@ -44,7 +44,13 @@ class WebProbe:
         """NotHttp if what answers is no HTTP, NotAvailable if nobody does. Whatever goes wrong once the door has spoken
         HTTP is told among the unknowns."""
         root = front(self._way, "/")
-        self._see(ObservationKind.OTHER_SERVICE, root.exchange, protocol=self._way.protocol, server=root.server)
+        self._see(
+            ObservationKind.OTHER_SERVICE,
+            root.exchange,
+            protocol=self._way.protocol,
+            server=root.server,
+            redirects=root.redirects,
+        )
         self._look_around(root)
         if self._way.strikes.spent:
             self._unknowns.append("the time or the bytes that one address may have are spent")

@@ -8,14 +8,15 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from leadglass.errors import FormatError
 
-_CHUNK = 65_536
-#: One study with all its attributes is a few kilobytes.
-_ELEMENT = 1024 * 1024
-_SPACE = re.compile(r"[ \t\r\n]*")
-_SEPARATORS = (",", "]")
+_CHUNK: Final = 65_536
+#: One study is a few kilobytes; one series of Orthanc's lists its images, 40 bytes each.
+_ELEMENT: Final = 4 * 1024 * 1024
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
+_SEPARATORS: Final = (",", "]")
 
 
 def elements(read: Callable[[int], bytes]) -> Iterator[object]:
