@@ -22,6 +22,7 @@ from leadglass.pixels.syntaxes import DECODED, LOSSLESS_JPEG, Family
 Array = npt.NDArray[Any]
 
 _RLE_HEADER: Final = Struct("<16I")
+_END_OF_IMAGE: Final = b"\xff\xd9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +146,7 @@ def _rle(description: PixelDescription, frame: memoryview) -> Decoded:
 def _unpacked(segment: memoryview, size: int) -> Array:
     # One byte more than the plane, since a segment of odd length may be padded by a run of its own.
     plane = bytearray(size + 1)
-    try:
-        length = len(imagecodecs.packbits_decode(bytes(segment), out=plane))
-    except imagecodecs.ImcdError:
-        raise CannotDecode(Failure.BROKEN) from None
-    if length < size:
+    if len(_called(imagecodecs.packbits_decode, bytes(segment), out=plane)) < size:
         raise CannotDecode(Failure.MISMATCH)
     return np.frombuffer(plane, np.uint8, size)
 
@@ -175,7 +172,8 @@ def _jpeg(description: PixelDescription, frame: memoryview) -> Decoded:
 def _jpeg_ls(description: PixelDescription, frame: memoryview) -> Decoded:
     codestream, _ = jpeg_codestream(frame)
     _check(description, codestream)
-    samples = _called(imagecodecs.jpegls_decode, frame)
+    # CharLS never comes back from a scan that does not end; behind another one it may find what it likes.
+    samples = _called(imagecodecs.jpegls_decode, bytes(frame) + _END_OF_IMAGE)
     return _fitted(description, samples, codestream)
 
 
@@ -211,12 +209,12 @@ def _check(description: PixelDescription, codestream: Codestream) -> None:
         raise CannotDecode(Failure.MISMATCH, codestream)
 
 
-def _called(decoder: Callable[..., Array], frame: memoryview, **options: object) -> Array:
+def _called(decoder: Callable[..., Any], frame: memoryview | bytes, **options: object) -> Any:
     try:
         return decoder(frame, **options)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - each codec has its own errors, and ValueError besides; all mean the same.
+    except Exception:  # noqa: BLE001 - each codec has errors of its own, loaded when named: too late in here.
         raise CannotDecode(Failure.BROKEN) from None
 
 

@@ -60,13 +60,19 @@ def jpeg2000_codestream(frame: memoryview) -> Codestream:
         at = _contiguous(frame) if bytes(frame[4:8]) == b"jP  " else 0
         if bytes(frame[at : at + 4]) != b"\xff\x4f\xff\x51":
             raise _broken()
-        _, width, height, left, top, *_, samples = _SIZE.unpack_from(frame, at + 6)
+        _, width, height, left, top, *tile, samples = _SIZE.unpack_from(frame, at + 6)
         components = [struct.unpack_from("BBB", frame, at + 42 + 3 * each) for each in range(samples)]
     except struct.error:
         raise _broken() from None
+    tile_width, tile_height, tile_left, tile_top = tile
+    # T.800 B.3: the first tile holds the first pixel. Decoders divide by these.
+    if not (tile_left <= left < tile_left + tile_width and tile_top <= top < tile_top + tile_height):
+        raise _broken()
+    if height <= top or width <= left or not components or any(0 in each[1:] for each in components):
+        raise _broken()
     codestream = Codestream(height - top, width - left, samples, max((each[0] & 0x7F) + 1 for each in components))
-    if height <= top or width <= left or any(each[1:] != (1, 1) for each in components):
-        raise CannotDecode(Failure.MISMATCH, codestream if height > top and width > left else None)
+    if any(each[1:] != (1, 1) for each in components):
+        raise CannotDecode(Failure.MISMATCH, codestream)
     return codestream
 
 

@@ -115,6 +115,11 @@ class PixelDescription:
         samples = self.rows * self.columns * self.samples_per_pixel
         return (samples + 7) // 8 if self.bits_allocated == 1 else samples * (self.bits_allocated // 8)
 
+    @property
+    def object_bytes(self) -> int:
+        """The length of all frames, decoded."""
+        return self.frame_bytes * self.number_of_frames
+
     def of_frame(self, number: int) -> "PixelDescription":
         """The description of frame `number`, counted from 1, alone: small whatever the number of frames."""
         gray = self.frames[number - 1] if 0 < number <= len(self.frames) else self.gray

@@ -53,21 +53,23 @@ class DecoderPool:
     def decode(self, description: PixelDescription, frame: Bytes, number: int = 1) -> bytes:
         """Frame `number` (from 1) in native form: little endian, colour by pixel, pixels of 1 bit packed; what it then
         is, `transcoding.native_form` says. Raises DecodingFailed, NotAvailable."""
-        return self._done(Decode(description.of_frame(number)), frame, description.frame_bytes)
+        return self._done(description, Decode(description.of_frame(number)), frame, description.frame_bytes)
 
     def render(self, description: PixelDescription, frame: Bytes, rendering: Rendering, number: int = 1) -> bytes:
         """Frame `number` as a JPEG or PNG file. Raises DecodingFailed, NotAvailable."""
-        return self._done(Render(description.of_frame(number), rendering), frame, self._limits.decoded_bytes)
+        job = Render(description.of_frame(number), rendering)
+        return self._done(description, job, frame, self._limits.decoded_bytes)
 
     def transcode(self, description: PixelDescription, frame: Bytes, transfer_syntax: str) -> bytes:
         """A frame in another transfer syntax, one of `syntaxes.ENCODED`, without further loss; what changes in the data
         set, `transcoding.changes` says. Raises DecodingFailed, NotAvailable."""
-        return self._done(Transcode(description.of_frame(1), transfer_syntax), frame, 2 * description.frame_bytes)
+        job = Transcode(description.of_frame(1), transfer_syntax)
+        return self._done(description, job, frame, 2 * description.frame_bytes)
 
     def check(self, description: PixelDescription, frame: Bytes) -> Checked:
         """Whether a frame decodes to what is declared. Raises NotAvailable."""
         try:
-            reply = self._reply(Check(description.of_frame(1)), frame, 0)
+            reply = self._reply(description, Check(description.of_frame(1)), frame, 0)
         except WorkerFailed as failed:
             return Checked(failed.failure, Codestream())
         return Checked(reply.failure, reply.codestream)
@@ -83,21 +85,24 @@ class DecoderPool:
         for worker in idle:
             worker.kill()
 
-    def _done(self, job: Job, frame: Bytes, longest: int) -> bytes:
+    def _done(self, description: PixelDescription, job: Job, frame: Bytes, longest: int) -> bytes:
         try:
-            reply = self._reply(job, frame, longest + _MARGIN)
+            reply = self._reply(description, job, frame, longest + _MARGIN)
         except WorkerFailed as failed:
             raise _failed(failed.failure) from None
         if reply.failure is not None:
             raise _failed(reply.failure)
         return reply.result
 
-    def _reply(self, job: Job, frame: Bytes, longest: int) -> Reply:
+    def _reply(self, description: PixelDescription, job: Job, frame: Bytes, longest: int) -> Reply:
         """Raises WorkerFailed, NotAvailable."""
-        description, limits = job.description, self._limits
+        limits = self._limits
         with memoryview(frame).cast("B") as view:
-            decoded = description.frame_bytes
-            if max(view.nbytes - limits.encoded_bytes, decoded - limits.decoded_bytes) > 0:
+            if (
+                view.nbytes > limits.encoded_bytes
+                or description.frame_bytes > limits.decoded_bytes
+                or description.object_bytes > limits.object_bytes
+            ):
                 return Reply(Failure.TOO_LARGE, Codestream())
             worker = self._lease()
             try:
