@@ -80,8 +80,7 @@ def visit(browser: Browser, hospital: Served, people: dict[str, str]) -> Iterato
         context = new_context(browser, hospital, **options)
         contexts.append(context)
         # Sign-in by its form has tests of its own.
-        cookie = {"name": SESSION, "value": people[who], "url": root(hospital), "secure": True, "httpOnly": True}
-        context.add_cookies([cookie])  # type: ignore[list-item]
+        keep_session(context, hospital, people[who])
         page = context.new_page()
         page.goto(path)
         return page
@@ -100,3 +99,9 @@ def new_context(browser: Browser, archive: Served, **options: object) -> Browser
 
 def root(archive: Served) -> str:
     return f"https://localhost:{archive.https_port}"
+
+
+def keep_session(context: BrowserContext, archive: Served, secret: str) -> None:
+    """As if the sign-in page had set the cookie."""
+    cookie = {"name": SESSION, "value": secret, "url": root(archive), "secure": True, "httpOnly": True}
+    context.add_cookies([cookie])  # type: ignore[list-item]
