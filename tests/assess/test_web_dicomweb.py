@@ -6,7 +6,7 @@ import pytest
 
 from leadglass.assess.catalogue import findings_of
 from leadglass.assess.observation import HostResult, ServiceResult
-from tests.assess.web_servers import WebManners, counts, dicomweb, facts, probe, serving
+from tests.assess.web_servers import WebManners, counts, dicomweb, facts, probe, raw, serving
 from tests.lab.truth import Truth, make, ssns_bare, ssns_formatted
 
 TRUTH = make("71", 60)
@@ -88,6 +88,17 @@ def test_a_closed_door_has_nothing_to_report_but_plain_http() -> None:
     service = looked_at(WebManners(closed=True))
     assert facts(service, "web-login", interface="dicomweb")["root"] == "/dicom-web"
     assert kinds(service) == {"web-in-plaintext"}
+
+
+@pytest.mark.parametrize("status", [b"401 Unauthorized", b"403 Forbidden"])
+def test_a_door_that_asks_for_a_login_everywhere_does_not_say_what_it_is(status: bytes) -> None:
+    closed = b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n"
+    with raw(lambda connection, _: connection.sendall(closed)) as port:
+        service, _ = probe(port)
+    assert [dict(each.facts) for each in service.observations if each.kind == "web-login"] == [
+        {"interface": "everything", "root": "/"}
+    ]
+    assert kinds(service) == set()
 
 
 @pytest.mark.parametrize("cap", [1, 7, 59])

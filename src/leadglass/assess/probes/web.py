@@ -36,6 +36,7 @@ class WebProbe:
         self._observations: list[Observation] = []
         self._unknowns: list[str] = []
         self._product = ""
+        self._nowhere = 404
         self._medical: Exchange | None = None
         self._known: tuple[str, str, str] | None = None
         self.census = Census(fingerprints)
@@ -71,6 +72,11 @@ class WebProbe:
         )
 
     def _look_around(self, root: Front) -> None:
+        nowhere = self._attempt("a path that does not exist", partial(front, self._way, f"/{secrets.token_hex(8)}"))
+        if nowhere is not None:
+            self._nowhere = nowhere.status
+            if nowhere.status in (401, 403):
+                self._see(ObservationKind.WEB_LOGIN, nowhere.exchange, interface="everything", root="/")
         system = self._attempt("Orthanc's interface", partial(orthanc.look, self._way))
         if system is not None and system.access != "absent":
             self._on_orthanc(system)
@@ -109,7 +115,7 @@ class WebProbe:
             known[root] = product
         opened = 0
         for root in known:
-            room = self._attempt(f"DICOMweb at {root}", partial(dicomweb.look, self._way, root))
+            room = self._attempt(f"DICOMweb at {root}", partial(dicomweb.look, self._way, root, self._nowhere))
             if room is None or room.access == "absent":
                 continue
             self._medical = room.exchange
@@ -176,10 +182,7 @@ class WebProbe:
             )
 
     def _wado_uri(self) -> None:
-        nowhere = self._attempt("a path that does not exist", partial(front, self._way, f"/{secrets.token_hex(8)}"))
-        if nowhere is None:
-            return
-        for path, access, exchange in roots.wado_uri(self._way, nowhere.status, self._known):
+        for path, access, exchange in roots.wado_uri(self._way, self._nowhere, self._known):
             self._medical = exchange
             kind = ObservationKind.WEB_SERVICE if access == "open" else ObservationKind.WEB_LOGIN
             self._see(kind, exchange, interface="wado-uri", root=path, access=access)

@@ -45,11 +45,12 @@ class Room:
     first: str = field(default="", repr=False)
 
 
-def look(way: WebWay, root: str) -> Room:
-    """Knock at a root with the smallest of searches. Raises as `WebWay.ask`."""
+def look(way: WebWay, root: str, nowhere: int) -> Room:
+    """Knock at a root with the smallest of searches. `nowhere`: the status of a path that does not exist, since a door
+    that asks for a login everywhere does not say what is behind it. Raises as `WebWay.ask`."""
     with way.ask(f"{root}/studies?limit=1", accept=_JSON) as answer:
         access, first = "absent", ""
-        if answer.status in (401, 403):
+        if answer.status in (401, 403) and answer.status != nowhere:
             access = "closed"
         elif answer.status == 204:
             access = "open"
