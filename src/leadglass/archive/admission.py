@@ -4,13 +4,14 @@ AE titles identify, they never authenticate: the decision starts from the finger
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 
+from leadglass.archive.authorise import RIGHTS
 from leadglass.errors import NotAuthorised
-from leadglass.index.rows import DeviceKeyRow, DeviceRow
-from leadglass.model import Principal, Role
+from leadglass.index.rows import AccountRow, DeviceKeyRow, DeviceRow
+from leadglass.model import Operation, Principal, Role
 
 
 class Refusal(Enum):
@@ -86,6 +87,15 @@ def principal_of(device: DeviceRow, fingerprint: str, claimed: str = "") -> Prin
         may_revise=device.may_revise,
         private_sop_classes=frozenset(device.private_sop_classes),
     )
+
+
+def narrowed(principal: Principal, account: AccountRow) -> Principal:
+    """A device with a user who has proved who it is (PS3.7 D.3.3.7): what both may, at the site that both belong to.
+    Storing stays the device's own affair, since it shows nobody anything. Raises AssociationRefused."""
+    if account.site != principal.site:
+        raise AssociationRefused(Refusal.USER, principal.name)
+    rights = frozenset[Operation]().union(*(RIGHTS[Role(role)] for role in account.roles))
+    return replace(principal, person=f"user:{account.name}", only=rights | {Operation.ECHO, Operation.STORE})
 
 
 def admit(book: DeviceBook, fingerprint: str, calling: str, called: str, our_title: str, now_us: int) -> DeviceRow:

@@ -53,8 +53,9 @@ class Acceptance:
     denied: frozenset[str]
 
 
-def accept(rq: AssociateRq, principal: Principal, max_pdu: int) -> Acceptance:
-    """Pure: the same request and principal always give the same answer."""
+def accept(rq: AssociateRq, principal: Principal, max_pdu: int, *, verified: bool = False) -> Acceptance:
+    """Pure: the same request and principal always give the same answer. `verified`: the user that the request names has
+    proved who it is; only then is there a positive response, when one is asked for (PS3.7 D.3.3.7.2)."""
     roles = choose_roles(rq.user.roles, lambda uid: _is_storage(uid, principal) and may(principal, Operation.RETRIEVE))
     as_scp = frozenset(role.sop_class for role in roles if role.scp)
     results = tuple(
@@ -73,6 +74,7 @@ def accept(rq: AssociateRq, principal: Principal, max_pdu: int) -> Acceptance:
         implementation_version=uids.IMPLEMENTATION_VERSION_NAME,
         roles=_answered(roles, principal),
         extended=agreed + stored,
+        user_identity_response=b"" if verified and _asks_for_response(rq) else None,
     )
     return Acceptance(
         results=results,
@@ -85,6 +87,10 @@ def accept(rq: AssociateRq, principal: Principal, max_pdu: int) -> Acceptance:
             if result.result == USER_REJECTION
         ),
     )
+
+
+def _asks_for_response(rq: AssociateRq) -> bool:
+    return rq.user.user_identity is not None and rq.user.user_identity.response_requested
 
 
 def _syntaxes(uid: str, principal: Principal) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from leadglass.archive.admission import AssociationRefused, Refusal, admit, principal_of
+from leadglass.archive.admission import AssociationRefused, Refusal, admit, narrowed, principal_of
 from leadglass.archive.archive import Archive
 from leadglass.archive.refusals import RefusedPeer
 from leadglass.crypto.certificates import peer_fingerprint
@@ -32,6 +32,7 @@ from leadglass.server.dimse.connection import Connection, ConnectionLost
 from leadglass.server.dimse.exchange import Desk, Exchange
 from leadglass.server.dimse.find import FindExchange
 from leadglass.server.dimse.get import GetExchange
+from leadglass.server.dimse.identity import claimed, verified
 from leadglass.server.dimse.store import StoreExchange
 
 log = structlog.get_logger("dimse")
@@ -46,6 +47,7 @@ REJECTIONS = {
     Refusal.CALLING_AE: (1, 1, 3),
     Refusal.CALLED_AE: (1, 1, 7),
     Refusal.TOO_MANY: (2, 3, 2),
+    Refusal.USER: (1, 1, 1),
 }
 
 
@@ -164,8 +166,11 @@ class Session:
         except AssociationRefused:
             self.device = ""
             raise
-        principal = principal_of(device, self.fingerprint, _claimed(rq))
-        acceptance = accept(rq, principal, self._config.limits.max_pdu)
+        user = verified(self._archive, rq.user.user_identity, self.connection.peer, device.name)
+        principal = principal_of(device, self.fingerprint, claimed(rq.user.user_identity))
+        if user is not None:
+            principal = narrowed(principal, user)
+        acceptance = accept(rq, principal, self._config.limits.max_pdu, verified=user is not None)
         self._record(rq, principal, acceptance)
         return acceptance, principal
 
@@ -255,7 +260,7 @@ class Session:
             "calling": rq.calling_ae,
             "implementation": rq.user.implementation_class_uid,
             "user_identity": identity.type if identity else 0,
-            "claimed": _claimed(rq),
+            "claimed": "" if principal.only is not None else claimed(identity),
             "denied": sorted(acceptance.denied),
         }
         self._archive.committer.record(
@@ -269,15 +274,6 @@ class Session:
                 detail={key: value for key, value in detail.items() if value not in ("", [])},
             )
         )
-
-
-def _claimed(rq: AssociateRq) -> str:
-    """The user that a workstation names (types 1 and 2, PS3.7 D.3.3.7). Recorded as a claim, and no proof of anything:
-    nobody is verified, so a positive response is never sent (PS3.7 D.3.3.7.2)."""
-    identity = rq.user.user_identity
-    if identity is None or identity.type not in (1, 2):
-        return ""
-    return identity.primary.decode("utf-8", "replace")[:64]
 
 
 def _tls_refusal(error: ssl.SSLError) -> Refusal:
