@@ -5,7 +5,8 @@ from leadglass.dicom.uids import EXPLICIT_LE, TRANSFER_SYNTAXES
 from leadglass.errors import DataSetError
 from leadglass.inspection.inspector import Inspector, Verdict, VerdictKind
 from leadglass.model import DataSetLimits
-from tests.dicom.builders import NAME, short
+from tests.dicom.builders import NAME, long, short
+from tests.hostile import samples
 
 WANTED = frozenset({SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID})
 
@@ -49,3 +50,13 @@ def test_raises_for_what_is_no_data_set() -> None:
     for body in (b"\xff" * 100, NAME[:-2]):
         with pytest.raises(DataSetError):
             inspect(body)
+
+
+def test_heavy_reasons() -> None:
+    odd = whole(UIDS) + long(0x00091011, b"OB", samples.RAR) + NAME[:4] + b"LO" + NAME[6:]
+    verdict = inspect(odd + long(0x00282000, b"OB", samples.pe()))
+    assert verdict.kind is VerdictKind.QUARANTINE
+    assert verdict.heavy(VerdictKind.QUARANTINE) == {"executable"}
+    assert verdict.heavy(VerdictKind.DISARM) == {"executable", "private-payload"}
+    assert verdict.heavy(VerdictKind.REJECT) == frozenset()
+    assert dict(verdict.counts).keys() == set(verdict.reasons)
