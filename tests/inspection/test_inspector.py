@@ -57,6 +57,6 @@ def test_heavy_reasons() -> None:
     verdict = inspect(odd + long(0x00282000, b"OB", samples.pe()))
     assert verdict.kind is VerdictKind.QUARANTINE
     assert verdict.heavy(VerdictKind.QUARANTINE) == {"executable"}
-    assert verdict.heavy(VerdictKind.DISARM) == {"executable", "private-payload"}
+    assert verdict.heavy(VerdictKind.DISARM) == {"private-payload"}
     assert verdict.heavy(VerdictKind.REJECT) == frozenset()
     assert dict(verdict.counts).keys() == set(verdict.reasons)
