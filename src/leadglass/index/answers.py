@@ -108,19 +108,18 @@ def scope_condition(scope: Scope, table: FromClause) -> Condition:
 
 def _shared(scope: Scope) -> Select[Any]:
     """Never more than the sharer may see now: who shared is not disabled, and still of the study's site."""
+    return _SHARED.where(share.c.account_id == scope.shared_with, share.c.until > scope.at)
+
+
+def _standing() -> Select[Any]:
     sharer, shared = account.alias("sharer"), study.alias("shared")
     source = share.join(sharer, sharer.c.id == share.c.sharer).join(shared, shared.c.id == share.c.study_id)
-    return (
-        select(share.c.study_id)
-        .select_from(source)
-        .where(
-            share.c.account_id == scope.shared_with,
-            share.c.until > scope.at,
-            share.c.revoked.is_(None),
-            sharer.c.disabled == 0,
-            sharer.c.site == shared.c.site,
-        )
-    )
+    holds = (share.c.revoked.is_(None), sharer.c.disabled == 0, sharer.c.site == shared.c.site)
+    return select(share.c.study_id).select_from(source).where(*holds)
+
+
+#: The studies of shares that stand. Put together once: that costs ten times what SQLite takes to answer with it.
+_SHARED = _standing()
 
 
 def _patients(allowed: frozenset[tuple[str, str]]) -> Select[Any]:
