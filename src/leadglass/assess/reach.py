@@ -150,11 +150,39 @@ class Reach:
         family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as connection:
             connection.setblocking(False)
-            try:
-                async with asyncio.timeout(timeout):
-                    await asyncio.get_running_loop().sock_connect(connection, (endpoint.address, endpoint.port))
-            except TimeoutError:
-                return Knock.SILENT
-            except OSError as error:
-                return Knock.CLOSED if error.errno == errno.ECONNREFUSED else Knock.SILENT
-        return Knock.OPEN
+            status = connection.connect_ex((endpoint.address, endpoint.port))
+            if status == errno.EINPROGRESS:
+                await _writable(connection, timeout)
+                # Asked of the socket and not of the clock: a busy machine must not make an open port a silent one.
+                status = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if status == 0 and not _is_connected(connection):
+                    return Knock.SILENT
+        if status == 0:
+            return Knock.OPEN
+        return Knock.CLOSED if status == errno.ECONNREFUSED else Knock.SILENT
+
+
+async def _writable(connection: socket.socket, timeout: float) -> None:
+    """Until the connection is made or failed, or `timeout` seconds are over."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    waiting = loop.call_later(timeout, _settle, done)
+    loop.add_writer(connection, _settle, done)
+    try:
+        await done
+    finally:
+        waiting.cancel()
+        loop.remove_writer(connection)
+
+
+def _settle(done: "asyncio.Future[None]") -> None:
+    if not done.done():
+        done.set_result(None)
+
+
+def _is_connected(connection: socket.socket) -> bool:
+    try:
+        connection.getpeername()
+    except OSError:
+        return False
+    return True

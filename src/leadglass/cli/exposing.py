@@ -104,8 +104,8 @@ def run(asked: Asked) -> None:
 
 
 def _once(asked: Asked, key: SigningKey | None, baseline: Baseline | None, confirmed: str) -> Report:
-    """The scope is read each time: it may have expired, or been changed, since the last. `confirmed`: the SHA-256 of the
-    one that was; "" if none."""
+    """The scope is read each time: it may have expired, or been changed, since the last. `confirmed`: the SHA-256 of
+    the one that was, if any."""
     scope = read_scope(asked.scope, datetime.now(UTC))
     parts = narrowed(scope, asked.targets)
     if scope.is_public and not asked.owned and scope.sha256 != confirmed:

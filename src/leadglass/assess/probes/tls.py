@@ -11,8 +11,8 @@ from typing import Final, Self
 from leadglass.assess.observation import Endpoint, Exchange, Observation, ObservationKind
 from leadglass.assess.probes.dimse_line import HungUp, Silence, handshake
 from leadglass.assess.reach import Reach
-from leadglass.crypto.certificates import create_authority, new_device
 from leadglass.crypto.presented import Presented, read_presented
+from leadglass.crypto.stranger import stranger_pem
 from leadglass.errors import FormatError, NotAvailable
 
 _VERSIONS: Final = (
@@ -55,7 +55,7 @@ class StrangerTls:
     def make(cls) -> Self:
         """With a key and certificate that nobody has ever seen."""
         anonymous, stranger = _open_context(), _open_context()
-        certificate = _stranger()
+        certificate = stranger_pem()
         _load(stranger, certificate)
         versions = []
         for version, name in _VERSIONS:
@@ -92,12 +92,6 @@ def _weak_contexts(certificate: bytes) -> Iterator[tuple[str, ssl.SSLContext]]:
         if any(each["protocol"] != "TLSv1.3" for each in context.get_ciphers()):
             _load(context, certificate)
             yield cipher, context
-
-
-def _stranger() -> bytes:
-    """Key and certificate in PEM."""
-    issued = new_device(create_authority("Leadglass stranger"), "Leadglass stranger", "ec")
-    return issued.key + issued.certificate.pem
 
 
 def _load(context: ssl.SSLContext, pem: bytes) -> None:
