@@ -147,9 +147,10 @@ def _identifier(request: Request, level: Level, asked: SearchParameters, support
     identifier.update({tag: value for tag, value in asked.keys.items() if tag not in _ADDED})
     for name, tag in _PATHS.items():
         if name in request.path_params:
-            if identifier.get(tag):
-                raise UsageError("A UID stands both in the path and in the query.")
-            identifier[tag] = parse_uid(request.path_params[name])
+            uid = parse_uid(request.path_params[name])
+            if identifier.get(tag) not in (None, "", uid):
+                raise UsageError("The path and the query name different studies or series.")
+            identifier[tag] = uid
     identifier[tags.QUERY_RETRIEVE_LEVEL] = level.value
     return identifier
 
