@@ -13,7 +13,8 @@ from leadglass.inspection.verdict import Findings
 
 #: Characters of one text node that are kept to look at what it embeds, in base64.
 _EMBEDDED: Final = 4 * 1024 * 1024
-_CLARK: Final = "{"
+#: Bytes of one token, such as an attribute, that expat may hold.
+_LONGEST_TOKEN: Final = 1024 * 1024
 _SCRIPT: Final = re.compile(r"^\s*(?:javascript|vbscript|data:text/html)\s*[:,;]", re.IGNORECASE)
 
 
@@ -48,7 +49,7 @@ class CdaReader:
         self._parse(bytes(part), final=False)
         # expat doubles its buffer for a token that does not end: an attribute of gigabytes.
         self._pending = 0 if self._parser.CurrentByteIndex > before else self._pending + len(part)
-        if self._pending > _EMBEDDED:
+        if self._pending > _LONGEST_TOKEN:
             self._add(Reason.DOCUMENT_BOUND)
             self._done = True
 
