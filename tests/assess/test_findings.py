@@ -56,6 +56,7 @@ CASES: tuple[tuple[str, Observation, Counters, set[FindingKind]], ...] = (
     ("dicom", seen(K.USER_IDENTITY, {"outcome": "ignored"}), Counters(), {F.USER_IDENTITY_IGNORED}),
     ("dicom", seen(K.USER_IDENTITY, {"outcome": "refused"}), Counters(), set()),
     ("http", seen(K.WEB_SERVICE, {"administration": True}), Counters(), {F.ADMINISTRATION_OPEN}),
+    ("http", seen(K.WEB_SERVICE, {"interface": "search", "access": "open"}), Counters(), {F.ARCHIVE_PAGE_OPEN}),
     ("http", seen(K.WEB_SERVICE, {"viewer": True, "access": "open"}), Counters(), {F.VIEWER_OPEN}),
     ("http", seen(K.WEB_SERVICE, {"interface": "wado-uri", "access": "open"}), Counters(), {F.WADO_URI_OPEN}),
     ("http", seen(K.WEB_LOGIN, {"root": "/"}), Counters(), set()),

@@ -181,9 +181,15 @@ def test_more_files_than_are_looked_at_make_lower_bounds(tmp_path: Path) -> None
     [
         ("/", "<title>OHIF Viewer</title>", "OHIF", {"viewer-open", "web-in-plaintext"}),
         ("/", "<title>Dicoogle PACS</title><input type='password'>", "Dicoogle", {"web-in-plaintext"}),
+        ("/", "<title>KHEOPS</title>", "Kheops", {"viewer-open", "web-in-plaintext"}),
         ("/pacs/login.php", "<p>MedDream<input type=password>", "MedDream", {"web-in-plaintext"}),
-        ("/cgi-bin/dgate.exe", "<H1>Conquest DICOM server</H1>", "Conquest", {"web-in-plaintext"}),
-        ("/ImageServer/", "<title>ClearCanvas ImageServer</title>", "ClearCanvas", {"web-in-plaintext"}),
+        ("/cgi-bin/dgate.exe", "<H1>Conquest DICOM server</H1>", "Conquest", {"archive-page-open", "web-in-plaintext"}),
+        (
+            "/ImageServer/",
+            "<title>ClearCanvas ImageServer</title>",
+            "ClearCanvas",
+            {"archive-page-open", "web-in-plaintext"},
+        ),
         ("/", "<title>A page of mine</title>", "", set()),
     ],
 )
@@ -192,6 +198,14 @@ def test_products_are_told_by_their_pages(path: str, page: str, product: str, fo
         service, _ = probe(port)
     assert service.product == product
     assert kinds(service) == found
+
+
+def test_dicoogle_without_a_login_is_told_by_its_search() -> None:
+    pages = {"/": "<title>Dicoogle PACS</title>", "/search": '{"results": [], "elapsedTime": 1}'}
+    with serving(dicomweb(Truth(()), WebManners(root="/none", pages=pages))) as port:
+        service, _ = probe(port)
+    assert kinds(service) == {"archive-page-open", "viewer-open", "web-in-plaintext"}
+    assert any("was not counted" in each for each in service.unknowns)
 
 
 def test_a_page_that_is_served_for_every_path_is_no_pacs() -> None:
@@ -228,6 +242,7 @@ def ftp_server(folder: Path, *, anonymous: bool = True, elsewhere: str = "") -> 
         pass
 
     Handler.authorizer = authorizer
+    Handler.auth_failed_timeout = 0
     if elsewhere:
         # Says that data is to be had at another address, and knows PASV only.
         Handler.masquerade_address = elsewhere

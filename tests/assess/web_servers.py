@@ -139,7 +139,9 @@ class _DicomWeb(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
         if split.path in self._manners.pages:
-            self._send(200, "text/html", self._manners.pages[split.path].encode())
+            page = self._manners.pages[split.path]
+            kind = "application/json" if page.startswith(("{", "[")) else "text/html"
+            self._send(200, kind, page.encode())
         elif not split.path.startswith(f"{self._manners.root}/"):
             self._send(404, "text/html", b"<title>Not found</title>")
         elif self._manners.redirects:

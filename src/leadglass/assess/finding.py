@@ -47,6 +47,7 @@ class FindingKind(StrEnum):
     DEFAULT_CREDENTIALS = "default-credentials"
     FILES_LISTED = "files-listed"
     FTP_ANONYMOUS = "ftp-anonymous"
+    ARCHIVE_PAGE_OPEN = "archive-page-open"
     VIEWER_OPEN = "viewer-open"
     WADO_URI_OPEN = "wado-uri-open"
     ASSOCIATION_OPEN = "association-open"

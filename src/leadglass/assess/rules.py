@@ -220,13 +220,24 @@ RULES: tuple[Rule, ...] = (
         Aspect.FTP,
     ),
     Rule(
+        FindingKind.ARCHIVE_PAGE_OPEN,
+        "An archive's pages are served to anyone",
+        _READ_SOME,
+        frozenset({_K.WEB_SERVICE}),
+        lambda _, facts: text(facts, "interface") in ("search", "administration") and text(facts, "access") == "open",
+        sentences.archive_page_open,
+        (ACCESS, AUTHENTICATION),
+        Aspect.READ_WEB,
+    ),
+    Rule(
         FindingKind.VIEWER_OPEN,
         "An image viewer is served to anyone",
-        _READ_PERHAPS,
+        # Most viewers are pages that anybody may load: what they can show is what the archive behind them gives.
+        _NOTE,
         frozenset({_K.WEB_SERVICE}),
         lambda _, facts: flag(facts, "viewer") and text(facts, "access") == "open",
         sentences.viewer_open,
-        (ACCESS, AUTHENTICATION),
+        (),
         Aspect.READ_WEB,
     ),
     Rule(

@@ -87,9 +87,19 @@ def association_open(_service: ServiceResult, facts: Facts) -> str:
     return "Anyone who reaches this port can open a DICOM association under any AE title and go on from there."
 
 
+def archive_page_open(service: ServiceResult, facts: Facts) -> str:
+    name = service.product or "an archive"
+    return (
+        f"Anyone who reaches this port is served the pages of {name} at {text(facts, 'root') or '/'} without a login."
+    )
+
+
 def viewer_open(service: ServiceResult, facts: Facts) -> str:
     name = service.product or "A web viewer"
-    return f"Anyone who reaches this port is served {name} at {text(facts, 'root') or '/'} without a login."
+    return (
+        f"{name} at {text(facts, 'root') or '/'} loads without a login; whether it shows a stranger anything is told by "
+        "the findings at the archive behind it."
+    )
 
 
 def files_listed(_service: ServiceResult, facts: Facts) -> str:

@@ -14,12 +14,14 @@ from leadglass.assess.probes import web_orthanc as orthanc
 from leadglass.assess.probes import web_roots as roots
 from leadglass.assess.probes.credentials import try_delivered
 from leadglass.assess.probes.web_client import WebWay
-from leadglass.assess.probes.web_products import Front, front, pages
+from leadglass.assess.probes.web_products import Front, dicoogle_search, front, pages
 from leadglass.assess.probes.web_write import store_over_dicomweb, store_over_orthanc
 from leadglass.errors import FormatError, NotAvailable
 
 _T = TypeVar("_T")
 _MOST_COUNTED: Final = 4
+#: Products that are told by their pages, and whose lists are not DICOMweb.
+_UNCOUNTED: Final = frozenset({"Dicoogle", "Conquest", "ClearCanvas", "MedDream", "Kheops"})
 
 
 class WebProbe:
@@ -171,6 +173,8 @@ class WebProbe:
         for page in pages(self._way, root):
             signature = page.signature
             self._name(signature.product, page.exchange)
+            if signature.product == "Orthanc" and self._product != "Orthanc":
+                continue  # its version is known: the interface behind that page has been looked at
             kind = ObservationKind.WEB_SERVICE if page.access == "open" else ObservationKind.WEB_LOGIN
             self._see(
                 kind,
@@ -180,6 +184,15 @@ class WebProbe:
                 access=page.access,
                 viewer=signature.interface == "viewer",
             )
+        if self._product == "Dicoogle":
+            self._attempt("Dicoogle's search", self._dicoogle)
+        if self._medical is not None and self._product in _UNCOUNTED and not self.census.studies:
+            self._unknowns.append(f"what {self._product} holds was not counted: its own interface is not known to us")
+
+    def _dicoogle(self) -> None:
+        exchange = dicoogle_search(self._way)
+        if exchange is not None:
+            self._see(ObservationKind.WEB_SERVICE, exchange, interface="search", root="/search", access="open")
 
     def _wado_uri(self) -> None:
         for path, access, exchange in roots.wado_uri(self._way, self._nowhere, self._known):

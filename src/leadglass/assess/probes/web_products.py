@@ -7,6 +7,7 @@ from typing import Final
 
 from leadglass.assess.observation import Exchange
 from leadglass.assess.probes.web_client import Answer, WebWay
+from leadglass.assess.probes.web_json import decoded
 from leadglass.errors import FormatError, NotAvailable
 
 #: As much of a page as is looked at: titles and scripts stand at its head.
@@ -33,8 +34,8 @@ SIGNATURES: Final = (
     _signature("/app/explorer.html", "Orthanc", r"<title>\s*Orthanc Explorer", "administration"),
     _signature("/ui/app/", "Orthanc", r"<title>\s*Orthanc Explorer 2", "administration"),
     _signature("/dcm4chee-arc/ui2/", "dcm4chee-arc", r"dcm4chee|dcm4che", "administration"),
-    _signature("/", "Dicoogle", r"<title>\s*Dicoogle", "search"),
-    _signature("/Dicoogle/", "Dicoogle", r"<title>\s*Dicoogle", "search"),
+    _signature("/", "Dicoogle", r"<title>\s*Dicoogle"),
+    _signature("/Dicoogle/", "Dicoogle", r"<title>\s*Dicoogle"),
     _signature("/", "Kheops", r"<title>\s*KHEOPS"),
     _signature("/", "OHIF", r"<title>\s*OHIF|window\.PUBLIC_URL.{0,2000}app-config\.js"),
     _signature("/ohif/", "OHIF", r"<title>\s*OHIF|window\.PUBLIC_URL.{0,2000}app-config\.js"),
@@ -102,6 +103,16 @@ def pages(way: WebWay, root: Front) -> Iterator[Page]:
             found.add(signature.product)
             access = "closed" if _PASSWORD.search(page.head) else "open"
             yield Page(signature, access, page.exchange)
+
+
+def dicoogle_search(way: WebWay) -> Exchange | None:
+    """Evidence that Dicoogle's search answers without a login: it is asked for what does not exist.
+
+    Raises as `WebWay.ask`.
+    """
+    with way.ask("/search?keyword=true&query=StudyInstanceUID:2.25.0", accept="application/json") as answer:
+        told = decoded(answer.body(_HEAD)) if answer.status == 200 and answer.media_type == "application/json" else None
+        return answer.exchange() if isinstance(told, dict) and isinstance(told.get("results"), list) else None
 
 
 def _tried(way: WebWay, path: str) -> Front | None:
