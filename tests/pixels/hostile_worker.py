@@ -103,16 +103,17 @@ ATTACKS: dict[str, Callable[[], object]] = {
     "lie about the length": _lie_about_length,
     "lie about the outcome": _lie_about_outcome,
     "nothing": lambda: None,
+    "tell its number": lambda: str(os.getpid()),
 }
 
 
 def attack(job: Job, frame: memoryview) -> tuple[Codestream, bytes]:
-    """Answers with what the attack came to: "allowed", or the name of the error."""
+    """Answers with what the attack came to: "allowed", what it found, or the name of the error."""
     try:
-        ATTACKS[bytes(frame).rstrip(b"\0").decode()]()
+        found = ATTACKS[bytes(frame).rstrip(b"\0").decode()]()
     except (OSError, RuntimeError, ValueError) as error:
         return Codestream(), type(error).__name__.encode()
-    return Codestream(), b"allowed"
+    return Codestream(), (found if isinstance(found, str) else "allowed").encode()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ _WHITE: Final = 255.0
 _TAIL: Final = 0.005
 #: An image is enlarged up to this many pixels, to make its pixels square or to fill a viewport.
 _MOST_PIXELS: Final = 64 * 1024**2
+#: What libjpeg can write.
+_MOST_SIDE: Final = 65_500
 #: From here on colour is not subsampled.
 _FINE_QUALITY: Final = 90
 
@@ -181,7 +183,9 @@ def _placed(image: Image.Image, aspect: float, viewport: Viewport | None) -> Ima
     scale = 1.0
     if viewport is not None:
         scale = min(viewport.width / shown_width, viewport.height / shown_height)
-    scale = min(scale, (_MOST_PIXELS / (shown_width * shown_height)) ** 0.5)
+    scale = min(
+        scale, (_MOST_PIXELS / (shown_width * shown_height)) ** 0.5, _MOST_SIDE / max(shown_width, shown_height)
+    )
     size = max(1, round(shown_width * scale)), max(1, round(shown_height * scale))
     box = (left, top, left + width, top + height)
     if size != image.size or box != (0, 0, *image.size):

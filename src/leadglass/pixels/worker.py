@@ -84,8 +84,8 @@ def _write(stream: io.FileIO, *parts: bytes | memoryview) -> None:
 
 
 def main(perform: Perform) -> int:
-    """`perform` behind the walls, within the limits that the pool gives as the first argument."""
-    return serve(perform, DecoderLimits(**json.loads(sys.argv[1])))
+    """`perform` behind the walls, within the limits that the pool gives as the last argument."""
+    return serve(perform, DecoderLimits(**json.loads(sys.argv[-1])))
 
 
 if __name__ == "__main__":
