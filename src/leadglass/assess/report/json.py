@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import date, datetime
+from functools import lru_cache
 from importlib.resources import files
+from io import BytesIO
 from typing import Any, Final
 
 from leadglass.assess.finding import Finding
@@ -27,7 +29,12 @@ def schema() -> dict[str, Any]:
 
 def render(report: Report) -> bytes:
     """The report as JSON in UTF-8, ready to be signed (sign.py)."""
-    return json.dumps(document(report), indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    encoded = BytesIO()
+    # Piece by piece: `dumps` holds all pieces of a report on a thousand hosts, each an object, until it joins them.
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(document(report)):
+        encoded.write(piece.encode("utf-8", "replace"))
+    encoded.write(b"\n")
+    return encoded.getvalue()
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -61,7 +68,8 @@ def counters(each: Counters) -> dict[str, dict[str, Any]]:
     return {name: {"value": count.value, "bound": str(count.bound)} for name, count in named.items()}
 
 
-def shown(part: bytes) -> dict[str, Any]:
+@lru_cache(maxsize=1024)  # a knock is the same at a thousand doors, and proof of several findings at each
+def shown(part: bytes) -> Mapping[str, Any]:
     """One side of an exchange: as text where it is plain ASCII, else in hex; cut where it is long."""
     piece = part[:_SHOWN]
     plain = _TEXT.issuperset(piece)
