@@ -204,6 +204,7 @@ def documents() -> Iterator[Case]:
         ("handler", s.cda(inside=b'<p onclick="void(0)"/>'), Reason.CDA_ACTIVE),
         ("embedded PE", s.cda(inside=_base64(s.pe())), Reason.EXECUTABLE),
         ("not well-formed", s.cda(inside=b"<p>"), Reason.DOCUMENT_BROKEN),
+        ("unknown encoding", s.cda().replace(b"UTF-8", b"UTF-6"), Reason.DOCUMENT_BROKEN),
     ):
         yield _case(f"CDA {name}", VerdictKind.QUARANTINE, reason, partial(document, CDA, "text/xml", value))
     lying = s.stl(2, declared=50_000_000)

@@ -64,7 +64,8 @@ class CdaReader:
             self._parser.Parse(data, final)
         except _StopError:
             self._done = True
-        except (expat.ExpatError, ValueError):  # ValueError: a declared encoding that does not exist
+        # The last two: an encoding is declared that does not exist, or is none that expat can take from Python.
+        except (expat.ExpatError, LookupError, ValueError):
             self._add(Reason.DOCUMENT_BROKEN, detail="XML")
             self._done = True
 
