@@ -176,6 +176,9 @@ def test_more_files_than_are_looked_at_make_lower_bounds(tmp_path: Path) -> None
     assert facts(service, "web-listing")["dicom_files"] == 450
 
 
+PAGES = {"archive-page-open", "web-in-plaintext"}
+
+
 @pytest.mark.parametrize(
     ("path", "page", "product", "found"),
     [
@@ -183,7 +186,7 @@ def test_more_files_than_are_looked_at_make_lower_bounds(tmp_path: Path) -> None
         ("/", "<title>Dicoogle PACS</title><input type='password'>", "Dicoogle", {"web-in-plaintext"}),
         ("/", "<title>KHEOPS</title>", "Kheops", {"viewer-open", "web-in-plaintext"}),
         ("/pacs/login.php", "<p>MedDream<input type=password>", "MedDream", {"web-in-plaintext"}),
-        ("/cgi-bin/dgate.exe", "<H1>Conquest DICOM server</H1>", "Conquest", {"archive-page-open", "web-in-plaintext"}),
+        ("/cgi-bin/dgate.exe", "<H1>Conquest DICOM server</H1>", "Conquest", PAGES),
         (
             "/ImageServer/",
             "<title>ClearCanvas ImageServer</title>",

@@ -88,17 +88,15 @@ def association_open(_service: ServiceResult, facts: Facts) -> str:
 
 
 def archive_page_open(service: ServiceResult, facts: Facts) -> str:
-    name = service.product or "an archive"
-    return (
-        f"Anyone who reaches this port is served the pages of {name} at {text(facts, 'root') or '/'} without a login."
-    )
+    name, where = service.product or "an archive", text(facts, "root") or "/"
+    return f"Anyone who reaches this port is served the pages of {name} at {where} without a login."
 
 
 def viewer_open(service: ServiceResult, facts: Facts) -> str:
-    name = service.product or "A web viewer"
+    name, where = service.product or "A web viewer", text(facts, "root") or "/"
     return (
-        f"{name} at {text(facts, 'root') or '/'} loads without a login; whether it shows a stranger anything is told by "
-        "the findings at the archive behind it."
+        f"{name} at {where} loads without a login; whether it shows a stranger anything is told by the findings at the "
+        "archive behind it."
     )
 
 

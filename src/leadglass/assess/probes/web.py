@@ -21,7 +21,7 @@ from leadglass.errors import FormatError, NotAvailable
 _T = TypeVar("_T")
 _MOST_COUNTED: Final = 4
 #: Products that are told by their pages, and whose lists are not DICOMweb.
-_UNCOUNTED: Final = frozenset({"Dicoogle", "Conquest", "ClearCanvas", "MedDream", "Kheops"})
+_UNCOUNTED: Final = frozenset({"Dicoogle", "Conquest", "ClearCanvas", "MedDream"})
 
 
 class WebProbe:
