@@ -21,7 +21,7 @@ from leadglass.assess.reach import Reach
 from leadglass.assess.scope import Network, Scope
 
 #: Doors looked at at once: most of the time of each is waiting.
-_WORKERS: Final = 256
+_WORKERS: Final = 128
 #: Files that are open besides connections.
 _OTHER_FILES: Final = 64
 

@@ -3,9 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 import typer
@@ -16,7 +16,7 @@ from leadglass.assess.baseline import Baseline, compare, read_baseline
 from leadglass.assess.catalogue import findings_of
 from leadglass.assess.exposure import Plan, assess
 from leadglass.assess.observation import Assessment, Endpoint
-from leadglass.assess.report import csv, html, json, pdf, sarif, terminal
+from leadglass.assess.report import terminal
 from leadglass.assess.report.model import Report
 from leadglass.assess.report.sign import SIDECAR, ReportFormat, sign, token_of
 from leadglass.assess.scope import Scope, narrowed, read_scope
@@ -25,13 +25,8 @@ from leadglass.assess.watching import Receivers, baseline_of, notice_of, parse_i
 from leadglass.crypto.signing import SigningKey, VerifyKey
 from leadglass.errors import NotAvailable, RefusedForSafety, UsageError
 
-_RENDERERS: dict[ReportFormat, Callable[[Report], bytes]] = {
-    ReportFormat.JSON: json.render,
-    ReportFormat.HTML: html.render,
-    ReportFormat.PDF: pdf.render,
-    ReportFormat.SARIF: sarif.render,
-    ReportFormat.CSV: csv.render,
-}
+#: Modules of `leadglass.assess.report` by the form that they write; loaded when asked for, since PDF alone is large.
+_RENDERERS = {form: f"leadglass.assess.report.{form.value}" for form in ReportFormat}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ class Run:
         key = self.key or SigningKey.generate()
         report = _report(assessment, baseline, key)
         for form, path in self.outputs.paths().items():
-            _write(path, form, _RENDERERS[form](report), key)
+            _write(path, form, import_module(_RENDERERS[form]).render(report), key)
         return report
 
 
