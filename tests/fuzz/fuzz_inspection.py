@@ -44,7 +44,7 @@ def check(data: bytes) -> None:
 
 
 def _kind(body: bytes, syntax: str, size: int) -> VerdictKind | None:
-    inspector = Inspector(TRANSFER_SYNTAXES[syntax], LIMITS, wanted=WANTED)
+    inspector = Inspector(TRANSFER_SYNTAXES[syntax], LIMITS, wanted=WANTED, may_disarm=True)
     try:
         for start in range(0, len(body), size):
             inspector.feed(body[start : start + size])

@@ -56,7 +56,20 @@ def test_heavy_reasons() -> None:
     odd = whole(UIDS) + long(0x00091011, b"OB", samples.RAR) + NAME[:4] + b"LO" + NAME[6:]
     verdict = inspect(odd + long(0x00282000, b"OB", samples.pe()))
     assert verdict.kind is VerdictKind.QUARANTINE
-    assert verdict.heavy(VerdictKind.QUARANTINE) == {"executable"}
-    assert verdict.heavy(VerdictKind.DISARM) == {"private-payload"}
+    assert verdict.heavy(VerdictKind.QUARANTINE) == {"executable", "payload"}
+    assert verdict.heavy(VerdictKind.DISARM) == frozenset()
     assert verdict.heavy(VerdictKind.REJECT) == frozenset()
     assert dict(verdict.counts).keys() == set(verdict.reasons)
+
+
+def test_what_is_cut_by_those_who_can_is_refused_by_others() -> None:
+    tail = whole(UIDS) + samples.zipped()
+    with pytest.raises(DataSetError, match="Bytes follow the last element"):
+        inspect(tail)
+    for body, reason in (
+        (tail, "trailing-bytes"),
+        (whole(UIDS) + long(0x00291010, b"OB", samples.RAR), "private-payload"),
+    ):
+        inspector = Inspector(TRANSFER_SYNTAXES[EXPLICIT_LE], DataSetLimits(), wanted=WANTED, may_disarm=True)
+        inspector.feed(body)
+        assert reason in inspector.finish().heavy(VerdictKind.DISARM)

@@ -15,6 +15,7 @@ from leadglass.dicom.reader import DataSetScanner, Scan
 from leadglass.dicom.tags import CODE_VALUE, SOP_INSTANCE_UID
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.dicom.walker import PIXEL_TAGS
+from leadglass.errors import DataSetError
 from leadglass.inspection.documents import ENCAPSULATED_DOCUMENT, DocumentStream
 from leadglass.inspection.elements import departures
 from leadglass.inspection.fragments import FragmentChecks
@@ -40,7 +41,7 @@ _CODES: Final = frozenset({CODE_VALUE, LONG_CODE_VALUE})
 
 class Examiner(DataSetScanner):
     """As `DataSetScanner`, with `findings`. `thorough` reads every text element by element, whatever the screening
-    says, and notes what departs from PS3.5 and PS3.6 without being a danger.
+    says, and notes what departs from PS3.5 and PS3.6 without being a danger. `may_disarm`: as for `Inspector`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Examiner(DataSetScanner):
         wanted: Container[int],
         wanted_sequences: Container[int],
         thorough: bool,
+        may_disarm: bool,
         is_directory: bool = False,
     ) -> None:
         super().__init__(syntax, limits, wanted=wanted, wanted_sequences=wanted_sequences)
@@ -60,6 +62,7 @@ class Examiner(DataSetScanner):
         self._frame.highest = self._lowest
         self._findings = findings
         self._thorough = thorough
+        self._may_disarm = may_disarm
         self._receiver: Receiver | None = None
         self._path: list[list[int]] = []
         self._creators: set[int] = set()
@@ -79,7 +82,14 @@ class Examiner(DataSetScanner):
         return self._base if self._tail is None else self._tail_at
 
     def finish(self) -> Scan:
-        if self._tail is None and self._pending and self._pixels is not None and not self._stack and not self._skip:
+        if (
+            self._may_disarm
+            and self._tail is None
+            and self._pending
+            and self._pixels is not None
+            and not self._stack
+            and not self._skip
+        ):
             rest = bytes(self._pending)
             self._pending.clear()
             self._cut(rest)
@@ -282,7 +292,7 @@ class Examiner(DataSetScanner):
 
     def _is_removable(self, tag: int) -> bool:
         """A private element within an item cannot be cut out without rewriting the lengths around it."""
-        return bool(tag & 0x10000) and not self._stack
+        return self._may_disarm and bool(tag & 0x10000) and not self._stack
 
     def _place(self, tag: int, last: int | None = None) -> str:
         held = self._path[:last]
@@ -311,6 +321,8 @@ class Examiner(DataSetScanner):
         return self._pixels is not None and tag <= self._frame.highest and not known
 
     def _cut(self, rest: bytes) -> None:
+        if not self._may_disarm:
+            raise DataSetError("Bytes follow the last element of the data set.", self._tail_at)
         self._tail_at = self._tail_at or self._base
         self._tail = OpaqueStream(self._findings, self._tail_at, "after the data set", private=False)
         self._hold(rest)

@@ -189,6 +189,7 @@ class _OneFile:
             wanted=self._wanted,
             wanted_sequences=sequences,
             thorough=self._thorough,
+            may_disarm=True,
             is_directory=self._is_directory,
         )
         self._inspector.feed(piece[meta.data_offset :])

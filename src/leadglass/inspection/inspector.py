@@ -48,7 +48,9 @@ class Inspector:
     """Reads along while an object arrives, and gives a Verdict at its end.
 
     `wanted` and `wanted_sequences` are the elements that the caller needs in `Verdict.scan`, as for `DataSetScanner`.
-    `thorough`: as for `Examiner`. `is_directory`: a DICOMDIR is no object of a study (PS3.10 8.6) and has none of its
+    `thorough`: as for `Examiner`. `may_disarm`: whether the caller cuts what `leadglass.inspection.disarm` can cut; for
+    one that does not, bytes after the data set are an error and a payload in a private element is quarantined.
+    `is_directory`: a DICOMDIR is no object of a study (PS3.10 8.6) and has none of its
     UIDs. Memory stays within a few hundred KiB beside what `wanted` keeps, whatever the object
     declares. To be used by one thread at a time.
     """
@@ -61,6 +63,7 @@ class Inspector:
         wanted: Set[int],
         wanted_sequences: Set[int] = frozenset(),
         thorough: bool = False,
+        may_disarm: bool = False,
         is_directory: bool = False,
     ) -> None:
         self._is_directory = is_directory
@@ -72,6 +75,7 @@ class Inspector:
             wanted=frozenset(wanted | NEEDED),
             wanted_sequences=frozenset(wanted_sequences | {ICON_IMAGE_SEQUENCE}),
             thorough=thorough,
+            may_disarm=may_disarm,
             is_directory=is_directory,
         )
         self._thorough = thorough
