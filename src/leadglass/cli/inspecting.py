@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from leadglass.cli.process import harden
 from leadglass.cli.text import printable
-from leadglass.errors import UsageError
+from leadglass.errors import NotAvailable, UsageError
 from leadglass.inspection.batch import Settings, inspect_all
 from leadglass.inspection.clamav import Clamd
 from leadglass.inspection.media import Subject, subjects
@@ -101,6 +101,10 @@ def run(paths: list[Path], settings: Settings, reports: Reports, jobs: int | Non
         try:
             _inspect(left, settings, jobs or os.cpu_count() or 1, tally, outputs)
             outputs.is_complete = True
+        except BrokenExecutor:
+            raise NotAvailable(
+                "A worker process died.", "Run it again with --json and --resume, and --jobs 1."
+            ) from None
         finally:
             _tell(tally, time.monotonic() - started, complete=outputs.is_complete)
     return not tally.found
