@@ -1,6 +1,7 @@
 """From decoded samples to an image that a screen can show: PS3.4 N.2, PS3.3 C.7.6.3, C.7.9, C.11."""
 
 import io
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -59,24 +60,33 @@ def render(description: PixelDescription, decoded: Decoded, rendering: Rendering
 def _gray(description: PixelDescription, samples: Array, asked: Window | None) -> Gray:
     if samples.dtype.kind == "f":
         stored = np.nan_to_num(samples.astype(np.float64), posinf=0, neginf=0)
-        shown = _voi(description, _modality(description.gray, stored), asked, None)
     else:
         stored = _meaningful(description, samples)
-        lowest, highest = int(stored.min()), int(stored.max())
-        if highest - lowest > 0xFFFF:
-            shown = _voi(description, _modality(description.gray, stored), asked, None)
-        else:  # Each value that occurs is worked out once.
-            places = (stored.astype(np.int64) - lowest).astype(np.uint16)
-            counts = np.bincount(places.reshape(-1), minlength=highest - lowest + 1)
-            values = _modality(description.gray, np.arange(lowest, highest + 1, dtype=np.int64))
-            if description.padding is not None:
-                first, last = (min(max(each - lowest, -1), len(counts)) for each in description.padding)
-                counts[max(first, 0) : last + 1] = 0
-            shown = _voi(description, values, asked, counts)[places]
+    lowest, highest = stored.min(), stored.max()
+    if samples.dtype.kind == "f" or int(highest) - int(lowest) > 0xFFFF:
+        shown = _voi(description, _modality(description.gray, stored), asked, None)
+    else:
+        shown = _tabulated(description, stored, int(lowest), int(highest), asked)
     if description.photometric_interpretation == "MONOCHROME1" or description.inverse:
         shown = 255 - shown
     if description.padding is not None:  # Background is black either way, C.7.5.1.1.2.
         shown[(stored >= description.padding[0]) & (stored <= description.padding[1])] = 0
+    return shown
+
+
+def _tabulated(description: PixelDescription, stored: Array, lowest: int, highest: int, asked: Window | None) -> Gray:
+    """Each value that there may be is worked out once, and then looked up."""
+    places = stored.astype(np.uint16) - np.uint16(lowest & 0xFFFF)  # modulo 2^16, as far apart as they are
+
+    def counted() -> Array:
+        counts = np.bincount(places.reshape(-1), minlength=highest - lowest + 1)
+        if description.padding is not None:
+            first, last = (min(max(each - lowest, -1), len(counts)) for each in description.padding)
+            counts[max(first, 0) : last + 1] = 0
+        return counts
+
+    values = _modality(description.gray, np.arange(lowest, highest + 1, dtype=np.int64))
+    shown: Gray = _voi(description, values, asked, counted)[places]
     return shown
 
 
@@ -102,28 +112,30 @@ def _looked_up(table: LookupTable, values: Array) -> Array:
     return entries[np.clip(values, table.first, table.first + table.length - 1).astype(np.int64) - table.first]
 
 
-def _voi(description: PixelDescription, values: Array, asked: Window | None, counts: Array | None) -> Gray:
-    """To 0 … 255: by the window asked for, else the object's first window or VOI LUT, else one that fits. `counts`: how
-    often each of `values` occurs; once each when None."""
+def _voi(
+    description: PixelDescription, values: Array, asked: Window | None, counted: Callable[[], Array] | None
+) -> Gray:
+    """To 0 … 255: by the window asked for, else the object's first window or VOI LUT, else one that fits. `counted`
+    tells how often each of `values` occurs; once each when None."""
     gray = description.gray
     if asked is None and not gray.windows and gray.voi_luts:
         table = gray.voi_luts[0]
         return (_looked_up(table, values) * (_WHITE / ((1 << table.bits) - 1))).astype(np.uint8)
-    window = asked or next(iter(gray.windows), None) or _fitting(description, values, counts)
+    window = asked or next(iter(gray.windows), None) or _fitting(description, values, counted)
     return _windowed(values, window)
 
 
-def _fitting(description: PixelDescription, values: Array, counts: Array | None) -> Window:
+def _fitting(description: PixelDescription, values: Array, counted: Callable[[], Array] | None) -> Window:
     """All of the range where samples have at most 8 bits; else all but the darkest and brightest pixels."""
     if description.sample is Sample.INTEGER and description.bits_stored <= 8:
         low = -(1 << description.bits_stored - 1) if description.signed else 0
         ends = _modality(description.gray, np.array((low, low + (1 << description.bits_stored) - 1)))
         first, last = float(ends.min()), float(ends.max())
-    elif counts is None:
+    elif counted is None:
         places = [int(values.size * _TAIL), int(values.size * (1 - _TAIL))]
         first, last = (float(each) for each in np.partition(values, places, axis=None)[places])
     else:
-        total = np.cumsum(counts)
+        total = np.cumsum(counted())
         ends = np.searchsorted(total, (total[-1] * _TAIL, total[-1] * (1 - _TAIL)))
         first, last = sorted(float(values[min(each, len(values) - 1)]) for each in ends)
     return Window((first + last) / 2, (last - first) or 1.0, VoiFunction.LINEAR_EXACT)
