@@ -81,7 +81,7 @@ def leadglass(home: Path, studies: int) -> Iterator[WebServer]:
         index.unlink()
         build(index, KeyDirectory.open(home / "keys").root().derive("index"), studies)
     command("device", "add", "bench", "--aet", CLIENT_AET, "--role", "modality", "--out", str(home / "device"))
-    command("user", "add", "bench", "--role", "clinician")
+    command("user", "add", "bench", "--role", "steward")
     token = command("token", "create", "--user", "bench", "--expires", "8h").splitlines()[-1]
     serve = [str(program), "serve", "--dimse-port", "0", "--https-port", "0"]
     with subprocess.Popen(serve, env=settings, stdout=subprocess.PIPE, text=True, cwd=home) as process:
