@@ -214,8 +214,8 @@ def _tables() -> Iterator[str]:
     yield _prose(
         "Every storage SOP class in every transfer syntax below; private classes when a device is enrolled for them. "
         "What is read can be rendered, made into thumbnails, and transcoded to what is written, without further loss. "
-        "Nothing here reads the others: video above all goes out as it is stored. Samples of 32 and 64 bits are written "
-        "in Explicit VR Little Endian and RLE only, floating point and single bits in the former only."
+        "Nothing here reads the others: video above all goes out as it is stored. Samples of 32 and 64 bits are "
+        "written in Explicit VR Little Endian and RLE only, floating point and single bits in the former only."
     )
     yield ""
     yield from _table(
