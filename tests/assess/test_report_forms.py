@@ -227,3 +227,11 @@ def test_pages_show_binary_evidence_as_a_dump_of_bounded_length() -> None:
     lines = finding["evidence"][0]["received"].splitlines()
     assert lines[0] == "0000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f  " + "·" * 16
     assert (len(lines), lines[-1]) == (25, "…")
+
+
+def test_a_report_of_thousands_of_findings_is_still_a_document() -> None:
+    doors = tuple(door(port, "ftp", seen(ObservationKind.FTP_ANONYMOUS)) for port in range(1, 2_001))
+    big = report((host(*doors),))
+    assert len(big.findings) == 2_000
+    assert len(pdf.render(big)) < 2_000_000
+    assert html.render(big).count(b"<article") == 2_000

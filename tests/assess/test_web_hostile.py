@@ -114,7 +114,7 @@ def test_a_door_that_keeps_us_waiting_is_asked_three_times() -> None:
             silent(connection, request)
 
     with raw(once) as port:
-        service, _ = probe(port, patience=1.0)
+        service, _ = probe(port, patience=2.0)
     assert asked == 4
     assert any("stopped answering" in each for each in service.unknowns)
 

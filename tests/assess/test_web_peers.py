@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -251,12 +251,21 @@ def ftp_server(folder: Path, *, anonymous: bool = True, elsewhere: str = "") -> 
         Handler.masquerade_address = elsewhere
         Handler.proto_cmds = {name: each for name, each in FTPHandler.proto_cmds.items() if name != "EPSV"}
     server = FTPServer((ADDRESS, 0), Handler, ioloop=IOLoop())
-    thread = Thread(target=server.serve_forever, kwargs={"timeout": 0.01, "handle_exit": False})
+    stopping = Event()
+
+    def serve() -> None:
+        # Its loop and its sockets belong to one thread.
+        while not stopping.is_set():
+            server.serve_forever(timeout=0.01, blocking=False, handle_exit=False)
+        server.close_all()
+
+    port: int = server.socket.getsockname()[1]
+    thread = Thread(target=serve)
     thread.start()
     try:
-        yield server.socket.getsockname()[1]
+        yield port
     finally:
-        server.close_all()
+        stopping.set()
         thread.join(TIMEOUT)
 
 
