@@ -13,6 +13,7 @@
     │   ├── DataSetError        a data set that PS3.5 does not allow, or beyond a bound
     │   └── ProtocolError       a PDU or message that PS3.7/PS3.8 do not allow, or beyond a bound
     ├── DecodingFailed          pixels that do not become what was asked                       exit 1
+    ├── Quarantined             inspection holds it back until a steward decides: C110H        exit 1
     ├── IdentityConflict        other pixels under a known SOP Instance UID: C311H             exit 1
     └── VerificationFailed      a seal, a signature, a chain or a digest does not hold         exit 1
 
@@ -105,6 +106,13 @@ class DecodingFailed(LeadglassError):
     def __init__(self, message: str, remedy: str = "", *, reason: str) -> None:
         super().__init__(message, remedy)
         self.reason = reason
+
+
+class Quarantined(LeadglassError):
+    """Kept, sealed apart, and shown to nobody. The message names reason codes of leadglass.inspection."""
+
+    dimse_status = 0xC110  # Cannot understand, PS3.4 B.2.3: the last three digits are ours
+    http_status = 409
 
 
 class IdentityConflict(LeadglassError):

@@ -28,6 +28,7 @@ class Operation(StrEnum):
     RETRIEVE = "retrieve"
     IMPORT = "import"
     REVIEW = "review"
+    QUARANTINE = "quarantine"
     SHARE = "share"
     ADMINISTER = "administer"
     AUDIT = "audit"

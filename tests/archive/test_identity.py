@@ -1,6 +1,7 @@
 """The same SOP Instance UID again (PS3.4 B.2.3 leaves it to the SCP): nothing that was kept is ever overwritten."""
 
 import json
+import struct
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -71,7 +72,11 @@ def encoded(data_set: bytes, syntax: str) -> bytes:
     return deflated + b"\0" * (len(deflated) % 2)
 
 
-def encapsulated(data_set: bytes, frame: bytes = b"\x01" * 64) -> bytes:
+def encapsulated(data_set: bytes, sample: int = 1) -> bytes:
+    """With one RLE frame instead, of 16×16 equal samples: two segments, of the high bytes and of the low (PS3.5 G)."""
+    runs = bytes((129, 0)) * 2, bytes((129, sample)) * 2
+    header = struct.pack("<16L", 2, 64, 64 + len(runs[0]), *[0] * 13)
+    frame = header + b"".join(runs)
     dataset: Dataset = read_dataset(BytesIO(data_set), False, True)
     dataset.PixelData = encapsulate([frame])
     dataset["PixelData"].VR = "OB"
@@ -231,7 +236,7 @@ def test_compressed_against_uncompressed_is_kept_beside(archive: Served, study: 
 
 
 def test_other_compressed_pixels_in_the_same_syntax_are_refused(archive: Served, study: str) -> None:
-    first, second = encapsulated(ct(study=study)), encapsulated(ct(study=study), b"\x02" * 64)
+    first, second = encapsulated(ct(study=study)), encapsulated(ct(study=study), 2)
     assert _send(archive, first, f"{study}.1.1", RLE).status == SUCCESS
     assert _send(archive, second, f"{study}.1.1", RLE).status == IDENTITY_CONFLICT
 

@@ -16,8 +16,10 @@ from leadglass.archive.enrolment import Enrolments, Parts
 from leadglass.archive.housekeeping import Housekeeping
 from leadglass.archive.journal import Journal
 from leadglass.archive.lockouts import Lockouts
+from leadglass.archive.openid import OpenIdConfig, Provider
 from leadglass.archive.passkeys import Passkeys
 from leadglass.archive.provision import issue, provision
+from leadglass.archive.quarantine import QuarantineKeys
 from leadglass.archive.refusals import RefusalRecorder
 from leadglass.archive.sessions import SessionLimits, Sessions
 from leadglass.archive.signin import SignIn
@@ -55,6 +57,7 @@ class ArchiveConfig:
     #: What sessions, tokens and lock-outs go by.
     clock: Clock = now_us
     sessions: SessionLimits = field(default_factory=SessionLimits)
+    openid: OpenIdConfig | None = None
 
 
 class Archive:
@@ -73,6 +76,7 @@ class Archive:
         self.packs = PackStore(FilesystemBackend(directory.packs), self.archive_id, config.pack_bytes)
         self.repaired = _in_words(self.packs.recover(self.index.pack_ends()))
         self.keyring = Keyring(root, self.archive_id, self.index)
+        self.quarantine_keys = QuarantineKeys(root, self.archive_id)
         self.salts = Salts(root, self.archive_id)
         self.mac_key = root.derive("log-mac")
         head = begin_chain(self.index, self.mac_key, self.salts)
@@ -81,7 +85,8 @@ class Archive:
         self.refusals = RefusalRecorder(self.committer)
         self.registry = Registry(self.index, self.committer, parse_certificate(keys.read(KeyFile.CA_CERTIFICATE)).der)
         self.users = Users(self.index, self.committer, config.clock)
-        self.tokens = Tokens(self.index, self.committer, self.users, config.clock)
+        self.provider = None if config.openid is None else Provider(config.openid, self.users, config.clock)
+        self.tokens = Tokens(self.index, self.committer, self.users, config.clock, self.provider)
         self.passkeys = Passkeys(self.index, self.users, config.clock)
         self.lockouts = Lockouts(self.index, self.committer, config.clock)
         self.sessions = Sessions(self.index, self.committer, self.users, config.clock, config.sessions)

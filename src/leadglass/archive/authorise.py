@@ -16,6 +16,7 @@ RIGHTS: dict[Role, frozenset[Operation]] = {
             Operation.RETRIEVE,
             Operation.IMPORT,
             Operation.REVIEW,
+            Operation.QUARANTINE,
             Operation.SHARE,
         }
     ),
@@ -23,8 +24,9 @@ RIGHTS: dict[Role, frozenset[Operation]] = {
     Role.AUDITOR: frozenset({Operation.AUDIT, Operation.MONITOR}),
 }
 
-#: A user of the operating system at the command line may administer, import and review, and sees no pixels.
-LOCAL_RIGHTS = frozenset({Operation.ADMINISTER, Operation.IMPORT, Operation.REVIEW})
+#: A user of the operating system at the command line may administer, import, review and decide about quarantine, and
+#: sees no pixels.
+LOCAL_RIGHTS = frozenset({Operation.ADMINISTER, Operation.IMPORT, Operation.REVIEW, Operation.QUARANTINE})
 
 
 def may(principal: Principal, operation: Operation) -> bool:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from leadglass.archive.authorise import authorise
 from leadglass.archive.incoming import Layout
+from leadglass.archive.quarantine import open_quarantined
 from leadglass.archive.writers import verify_chain
 from leadglass.errors import LeadglassError, VerificationFailed
 from leadglass.index.rows import InstanceRow
-from leadglass.model import AccessEvent, Operation, Outcome, Principal
+from leadglass.model import AccessEvent, Operation, Outcome, Principal, Scope
 from leadglass.pack.reader import ObjectReader
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def fsck(archive: "Archive", principal: Principal, *, deep: bool, progress: Call
         if instances % PROGRESS_EVERY == 0:
             progress(instances, total)
     progress(instances, instances)
+    problems += _check_quarantine(archive, deep)
     checked = Checked(instances, octets, events, tuple(problems), archive.repaired)
     _record(archive, principal, checked, deep)
     return checked
@@ -75,6 +77,22 @@ def _check_instance(archive: "Archive", row: InstanceRow, deep: bool) -> str:
     except LeadglassError as error:
         return f"instance {row.id} in pack {row.location.pack} at {row.location.offset}: {error.message}"
     return ""
+
+
+def _check_quarantine(archive: "Archive", deep: bool) -> list[str]:
+    """Released objects too: the original stays beside. Nothing opens a destroyed one."""
+    problems = []
+    for state in ("held", "released"):
+        for row in archive.index.quarantine_rows(Scope(None), state):
+            try:
+                reader = open_quarantined(archive, row)
+                Layout.decode(reader.layout)
+                if deep:
+                    _compare(reader, row.digest)
+            except LeadglassError as error:
+                where = f"in pack {row.location.pack} at {row.location.offset}"
+                problems.append(f"object {row.id} of the quarantine {where}: {error.message}")
+    return problems
 
 
 def _compare(reader: ObjectReader, digest: bytes) -> None:

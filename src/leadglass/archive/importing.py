@@ -14,6 +14,7 @@ from leadglass.errors import (
     LeadglassError,
     NotAuthorised,
     OutOfResources,
+    Quarantined,
     VerificationFailed,
 )
 from leadglass.model import Operation, Principal
@@ -28,6 +29,7 @@ class ImportOutcome(StrEnum):
     STORED = "stored"
     DUPLICATE = "already there"
     UNVERIFIED = "kept for review"
+    QUARANTINED = "quarantined"
     REFUSED = "refused"
     NOT_DICOM = "not DICOM"
     NO_ROOM = "no room"
@@ -77,6 +79,8 @@ def import_file(archive: "Archive", principal: Principal, file: BinaryIO, *, iss
         return _store(archive, principal, file, received)
     except OutOfResources as error:
         return Imported(ImportOutcome.NO_ROOM, str(error))
+    except Quarantined as error:
+        return Imported(ImportOutcome.QUARANTINED, error.message)
     except (FormatError, IdentityConflict, NotAuthorised, VerificationFailed, _UnreadableError) as error:
         record_refused_store(archive, principal, received, error)
         return Imported(ImportOutcome.REFUSED, error.message)

@@ -14,6 +14,7 @@ from leadglass.archive.authorise import authorise
 from leadglass.archive.committer import Job
 from leadglass.archive.identity import Compare, Placed, Placement, place
 from leadglass.archive.incoming import Incoming, Layout, Relation, relate
+from leadglass.archive.quarantine import Suspect, hold, is_pardoned
 from leadglass.archive.refusals import record_refusal
 from leadglass.archive.studykeys import Claim, KeyedClaim
 from leadglass.dicom import tags
@@ -21,10 +22,17 @@ from leadglass.dicom.attributes import decode_elements
 from leadglass.dicom.compare import ContentDigest, content_digest
 from leadglass.dicom.reader import Scan
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, TransferSyntax
-from leadglass.errors import DataSetError, IdentityConflict, LeadglassError, NotAuthorised, VerificationFailed
+from leadglass.errors import (
+    DataSetError,
+    IdentityConflict,
+    LeadglassError,
+    NotAuthorised,
+    Quarantined,
+    VerificationFailed,
+)
 from leadglass.index.attributes import INSTANCE_FIELDS, WANTED_SEQUENCES, WANTED_TAGS
 from leadglass.index.rows import InstanceRow
-from leadglass.inspection.inspector import Inspector, VerdictKind
+from leadglass.inspection.inspector import Inspector, Verdict, VerdictKind
 from leadglass.model import AccessEvent, Operation, Outcome, Principal
 from leadglass.pack.writer import StoredObject
 
@@ -51,8 +59,9 @@ CHECK_DISK_EVERY = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a sender says about an object before its data set arrives. `operation` is STORE or IMPORT; `study` the one
-    that it must belong to, "" for any."""
+    """What a sender says about an object before its data set arrives. `operation` is STORE, IMPORT or, for what a
+    steward releases, QUARANTINE; `study` the one that it must belong to, "" for any; `pardoned`: codes of reasons that
+    a steward has seen."""
 
     sop_class: str
     sop_instance: str
@@ -62,6 +71,7 @@ class Received:
     site: str = ""
     issuer: str = ""
     study: str = ""
+    pardoned: frozenset[str] = frozenset()
 
 
 class StoreSession:
@@ -108,8 +118,9 @@ class StoreSession:
     def finish(self) -> Placed:
         """Make the object durable and place it in the index.
 
-        Raises DataSetError when it is not a whole data set or not the announced object, IdentityConflict when other
-        pixels are known under its UID (it is then kept for comparison), OutOfResources.
+        Raises DataSetError when it is not a whole data set or not the announced object, Quarantined when inspection
+        holds it back (it is then kept apart), IdentityConflict when other pixels are known under its UID (it is then
+        kept for comparison), OutOfResources.
         """
         verdict = self._inspector.finish()
         if verdict.kind is VerdictKind.REJECT:
@@ -120,6 +131,8 @@ class StoreSession:
         self.study, self.series = attributes[tags.STUDY_INSTANCE_UID], attributes[tags.SERIES_INSTANCE_UID]
         self._check_announced(attributes)
         claim = self._claim(attributes)
+        if self._is_held_back(verdict, claim):
+            raise self._hold(verdict, claim, attributes)
         keyed = self._archive.keyring.acquire(claim)
         try:
             placed = self._place(verdict.scan, attributes, claim, keyed)
@@ -128,6 +141,29 @@ class StoreSession:
         if placed.placement is Placement.REFUSED:
             raise IdentityConflict("Other pixels are stored under this SOP Instance UID.")
         return placed
+
+    def _is_held_back(self, verdict: Verdict, claim: Claim) -> bool:
+        if verdict.kind is not VerdictKind.QUARANTINE:
+            return False
+        if verdict.heavy(VerdictKind.QUARANTINE) <= self._received.pardoned:
+            return False
+        return not is_pardoned(self._archive, claim.site, self._object.digest)
+
+    def _hold(self, verdict: Verdict, claim: Claim, attributes: dict[int, str]) -> Quarantined:
+        suspect = Suspect(
+            principal=self._principal,
+            peer=self._received.peer,
+            site=claim.site,
+            issuer=claim.issuer,
+            sop_class=self._received.sop_class,
+            sop_instance=attributes[tags.SOP_INSTANCE_UID],
+            study=claim.study,
+            transfer_syntax=self._syntax.uid,
+        )
+        layout = Layout.of(verdict.scan.header_length, verdict.scan.pixel_data).encode()
+        answer = hold(self._archive, suspect, verdict, self._object, layout)
+        self._settled = True
+        return answer
 
     def _place(self, scan: Scan, attributes: dict[int, str], claim: Claim, keyed: KeyedClaim) -> Placed:
         stored = self._object.finish(keyed.key, Layout.of(scan.header_length, scan.pixel_data).encode())

@@ -41,7 +41,7 @@ class Report:
     def add(self, path: Path, result: dict[str, Any]) -> None:
         self.outcomes[result["outcome"]] += 1
         self.octets += result["octets"]
-        if result["outcome"] == "refused":
+        if result["outcome"] in ("refused", "quarantined"):
             self.problems.append(f"{path}: {result['reason']}")
         elif result["outcome"] == "no room":
             self.no_room = result["reason"]

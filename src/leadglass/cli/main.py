@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from leadglass import __version__
-from leadglass.cli import assess, device, fsck, importing, init, inspect, review, serve, token, user
+from leadglass.cli import assess, device, fsck, importing, init, inspect, quarantine, review, serve, token, user
 from leadglass.cli.process import harden
 from leadglass.cli.text import printable
 from leadglass.errors import LeadglassError
@@ -31,6 +31,7 @@ app.add_typer(device.app, name="device")
 app.add_typer(user.app, name="user")
 app.add_typer(token.app, name="token")
 app.add_typer(review.app, name="review")
+app.add_typer(quarantine.app, name="quarantine")
 
 
 def _version(asked: bool) -> None:

@@ -109,7 +109,7 @@ _MOVE_INSTANCE = (
     "UPDATE instance SET series_id = ?, "
     "claim = coalesce(claim, (SELECT study_id FROM series WHERE series.id = instance.series_id)) WHERE id = ?"
 )
-_ADVANCE_PACK = (
+ADVANCE_PACK = (
     "INSERT INTO pack (number, committed_end) VALUES (?, ?) ON CONFLICT (number) "
     "DO UPDATE SET committed_end = max(committed_end, excluded.committed_end)"
 )
@@ -290,7 +290,7 @@ class CatalogueWriter:
     def add_instance(self, new: NewInstance) -> int:
         packed = pack_uid(new.uid)
         cursor = self._cursor
-        cursor.execute(_ADVANCE_PACK, (new.pack, new.offset + new.length))
+        cursor.execute(ADVANCE_PACK, (new.pack, new.offset + new.length))
         cursor.execute(
             _INSERT_INSTANCE,
             (

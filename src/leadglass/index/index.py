@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from leadglass.index import accounts, answers, chain, find, locate, lookup, prepared, registry, review
+from leadglass.index import accounts, answers, chain, find, locate, lookup, prepared, quarantine, registry, review
 from leadglass.index.connection import create_file, engine
 from leadglass.index.migration import upgrade
 from leadglass.index.rows import (
@@ -20,6 +20,7 @@ from leadglass.index.rows import (
     ListedReview,
     LockoutRow,
     PasskeyRow,
+    QuarantineRow,
     ReviewRow,
     SessionRow,
     ShareRow,
@@ -242,6 +243,17 @@ class Index:
 
     def review(self, review_id: int, scope: Scope) -> ReviewRow | None:
         return self._read(lambda cursor: review.review(cursor, review_id, scope))
+
+    def quarantined(self, digest: bytes, site: str) -> QuarantineRow | None:
+        """What a site holds back under the digest as received, however it was decided."""
+        return self._read(lambda cursor: quarantine.quarantined(cursor, digest, site))
+
+    def quarantine_row(self, quarantine_id: int, scope: Scope) -> QuarantineRow | None:
+        return self._read(lambda cursor: quarantine.quarantine_row(cursor, quarantine_id, scope))
+
+    def quarantine_rows(self, scope: Scope, state: str = "held") -> Iterator[QuarantineRow]:
+        """`state` is held, released or destroyed; oldest first."""
+        return self._stream(lambda cursor: quarantine.quarantine_rows(cursor, state, scope))
 
     def _read(self, read: Callable[[Any], T]) -> T:
         with self._readers.connect() as connection:

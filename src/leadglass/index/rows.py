@@ -362,6 +362,52 @@ class ReviewRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NewQuarantined:
+    """What inspection holds back. `findings` is JSON, without a patient's text; `digest` the SHA-256 as received."""
+
+    digest: bytes
+    site: str
+    issuer: str
+    sop_class: str
+    sop_instance: str
+    study: str
+    transfer_syntax: str
+    principal: str
+    peer: str
+    findings: str
+    location: ObjectLocation
+    object_id: bytes
+    plain_length: int
+    wrapped_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """`state` is held, released or destroyed; `attempts` counts how often it arrived; times in µs since 1970 UTC."""
+
+    id: int
+    digest: bytes
+    site: str
+    issuer: str
+    sop_class: str
+    sop_instance: str
+    study: str
+    transfer_syntax: str
+    principal: str
+    peer: str
+    findings: str
+    state: str
+    location: ObjectLocation
+    object_id: bytes
+    plain_length: int
+    wrapped_key: bytes | None
+    attempts: int
+    created: int
+    decided: int | None
+    decided_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How many rows there are, visible or not."""
 

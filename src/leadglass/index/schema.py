@@ -181,6 +181,27 @@ review = _table(
 )
 Index("review_state", review.c.state)
 
+quarantine = _table(
+    "quarantine",
+    Column("id", Wide, primary_key=True),
+    #: Of the data set as received: what a retry is known by.
+    Column("digest", LargeBinary, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("site", "issuer", "sop_class", "sop_instance", "study")),
+    *(Column(name, Text, nullable=False) for name in ("transfer_syntax", "principal", "peer", "findings", "state")),
+    Column("pack", Wide, ForeignKey("pack.number"), nullable=False),
+    Column("start", Wide, nullable=False),
+    Column("length", Wide, nullable=False),
+    Column("object_id", LargeBinary, nullable=False),
+    Column("plain_length", Wide, nullable=False),
+    #: NULL once the object was destroyed: nothing opens it any more.
+    Column("wrapped_key", LargeBinary),
+    Column("attempts", Integer, nullable=False),
+    Column("created", Wide, nullable=False),
+    Column("decided", Wide),
+    Column("decided_by", Text),
+    UniqueConstraint("digest", "site"),
+)
+
 writer = _table(
     "writer",
     Column("id", Integer, primary_key=True),

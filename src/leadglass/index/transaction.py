@@ -6,12 +6,15 @@ from leadglass.index.accounts import AccountWriter
 from leadglass.index.catalogue import CatalogueWriter
 from leadglass.index.chain import ChainWriter
 from leadglass.index.prepared import PreparedWriter
+from leadglass.index.quarantine import QuarantineWriter
 from leadglass.index.registry import RegistryWriter
 from leadglass.index.review import ReviewWriter
 from leadglass.index.terms import Terms
 
 
-class Transaction(CatalogueWriter, ChainWriter, RegistryWriter, ReviewWriter, AccountWriter, PreparedWriter):
+class Transaction(
+    CatalogueWriter, ChainWriter, RegistryWriter, ReviewWriter, AccountWriter, PreparedWriter, QuarantineWriter
+):
     """Used by one thread, between entering and leaving `Index.begin()`."""
 
     def __init__(self, cursor: Any, terms: Terms) -> None:

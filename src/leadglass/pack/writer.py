@@ -101,6 +101,11 @@ class ObjectWriter:
         self._at = OBJECT_HEADER + HEADER
         self._slab[OBJECT_HEADER : self._at] = self._sealer.header
 
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of what was written so far."""
+        return self._digest.digest()
+
     def write(self, data: Buffer) -> None:
         """Hash and seal the next bytes of the data set; `data` may be reused afterwards.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from leadglass.archive import quarantine
 from leadglass.archive import review as reviewing
 from leadglass.archive.archive import Archive
 from leadglass.archive.authorise import authorise
@@ -144,6 +145,23 @@ def _review_reject(call: Call) -> None:
     reviewing.reject(call.archive, call.principal, call.params["id"])
 
 
+def _quarantine_list(call: Call) -> list[dict[str, Any]]:
+    rows = quarantine.quarantined(call.archive, call.principal, call.params["state"])
+    return [quarantine.described(row) for row in rows]
+
+
+def _quarantine_show(call: Call) -> dict[str, Any]:
+    return quarantine.described(quarantine.quarantine_row(call.archive, call.principal, call.params["id"]))
+
+
+def _quarantine_release(call: Call) -> None:
+    quarantine.release(call.archive, call.principal, call.params["id"])
+
+
+def _quarantine_destroy(call: Call) -> None:
+    quarantine.destroy(call.archive, call.principal, call.params["id"])
+
+
 VERBS: dict[str, Callable[[Call], Any]] = {
     "device-add": _device_add,
     "device-renew": _device_renew,
@@ -161,6 +179,10 @@ VERBS: dict[str, Callable[[Call], Any]] = {
     "token-revoke": _token_revoke,
     "import": _import,
     "fsck": _fsck,
+    "quarantine-list": _quarantine_list,
+    "quarantine-show": _quarantine_show,
+    "quarantine-release": _quarantine_release,
+    "quarantine-destroy": _quarantine_destroy,
     "review-list": _review_list,
     "review-show": _review_show,
     "review-accept": _review_accept,
