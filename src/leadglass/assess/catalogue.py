@@ -6,6 +6,7 @@ an exchange there is no evidence, and without evidence there is no finding.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from ipaddress import ip_address
 from itertools import islice
 
 from leadglass.assess.finding import Finding
@@ -23,9 +24,13 @@ def findings_of(hosts: Iterable[HostResult], remedies: Remedies | None = None) -
     table = remedies or Remedies.load()
     found = [each for host in hosts for service in _named(host) for each in _of_service(service, table)]
     order = [rule.kind for rule in RULES]
-    return tuple(
-        sorted(found, key=lambda each: (-each.severity.score, order.index(each.kind), each.endpoint, each.locator))
-    )
+
+    def weight(each: Finding) -> tuple[float, int, int, int, int, str]:
+        address = ip_address(each.endpoint.address)
+        kind = order.index(each.kind)
+        return -each.severity.score, kind, address.version, int(address), each.endpoint.port, each.locator
+
+    return tuple(sorted(found, key=weight))
 
 
 def _named(host: HostResult) -> Iterator[ServiceResult]:

@@ -9,7 +9,6 @@ from leadglass.assess.finding import Finding, Word
 from leadglass.assess.observation import Bound, Count, Exchange, HostResult
 from leadglass.assess.report.json import shown
 from leadglass.assess.report.model import Change, Changes, FormerFinding, Report
-from leadglass.assess.sentences import amount
 
 _SIGNS: Final = {Bound.EXACT: "", Bound.LOWER: "≥ ", Bound.ESTIMATE: "≈ "}
 _UNKNOWN_PRODUCT: Final = "Product unknown"
@@ -227,11 +226,11 @@ def _host(host: HostResult, words: list[Word]) -> dict[str, Any]:
         "names": ", ".join(host.names),
         "products": ", ".join(host.products),
         "doors": [f"{each.endpoint.port} {each.protocol}" for each in host.services],
-        "studies": amount(numbers.studies),
-        "patients": amount(numbers.patients),
-        "images": amount(numbers.images_advertised),
-        "proven": amount(numbers.images_proven),
-        "ssns": amount(numbers.ssns_formatted + numbers.ssns_bare),
+        "studies": _cell(numbers.studies),
+        "patients": _cell(numbers.patients),
+        "images": _cell(numbers.images_advertised),
+        "proven": _cell(numbers.images_proven),
+        "ssns": _cell(numbers.ssns_formatted + numbers.ssns_bare),
         "dates": f"{host.oldest:%Y-%m} to {host.newest:%Y-%m}" if host.oldest and host.newest else "",
         "worst": str(next((word for word in Word if word in words), "")),
         "count": len(words),
@@ -256,6 +255,11 @@ def _former(each: FormerFinding) -> dict[str, str]:
 
 def _counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
+
+
+def _cell(count: Count) -> str:
+    """A number in a table; a question mark where nothing was told."""
+    return "?" if not count.value and count.bound != Bound.EXACT else f"{_SIGNS[count.bound]}{count.value:,}"
 
 
 def _bound(count: Count) -> str:
