@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from leadglass.archive.access import Access
@@ -24,7 +24,7 @@ from leadglass.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import LeadglassError, VerificationFailed
 from leadglass.index.prepared import SeriesInstances, VisibleSeries
 from leadglass.index.rows import InstanceRow
-from leadglass.model import Operation, Outcome, Principal
+from leadglass.model import DataSetLimits, Operation, Outcome, Principal
 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
@@ -36,6 +36,8 @@ FORM: Final = 1
 WORTH_PREPARING: Final = 16
 #: Bytes of JSON that are put together, and compressed together.
 PIECE: Final = 256 * 1024
+#: Bytes of text held at once for one instance.
+HELD: Final = 128 * 1024 * 1024
 #: Compressed bytes of the largest document that is kept.
 LARGEST: Final = 32 * 1024 * 1024
 #: Bytes of all documents that are kept.
@@ -140,6 +142,11 @@ def write_instance(archive: "Archive", row: InstanceRow, writer: ModelWriter) ->
         )
 
 
+def limits_of(archive: "Archive") -> DataSetLimits:
+    """What the text of one instance may take: of a multi-frame one with functional groups for each frame it is long."""
+    return replace(archive.limits, held_bytes=max(archive.limits.held_bytes, HELD))
+
+
 def base_of(row: InstanceRow) -> str:
     """Where the bulk data of an instance are named, below the root of DICOMweb."""
     return f"/studies/{row.study_uid}/series/{row.series_uid}/instances/{row.uid}/bulkdata/"
@@ -176,11 +183,11 @@ def _after_pixels(layout: Layout) -> int:
 
 
 def _json_pieces(archive: "Archive", instances: Iterable[InstanceRow]) -> Iterator[bytes]:
-    remembered = RememberedFragments()
+    remembered, limits = RememberedFragments(), limits_of(archive)
     held: list[str] = []
     size = 0
     for row in instances:
-        writer = JsonWriter(TRANSFER_SYNTAXES[row.transfer_syntax], archive.limits, base_of(row), remembered)
+        writer = JsonWriter(TRANSFER_SYNTAXES[row.transfer_syntax], limits, base_of(row), remembered)
         write_instance(archive, row, writer)
         held.append(writer.text())
         size += len(held[-1])

@@ -41,6 +41,9 @@ def test_a_resource_describes_itself_and_what_is_below(client: httpx.Client) -> 
 
 
 def test_wrong_requests(archive: Served, client: httpx.Client) -> None:
+    for path in ("/dicom-web", "/dicom-web/nothing"):
+        assert client.get(path).status_code == 404
+    assert client.put("/dicom-web/studies").status_code == 405
     assert client.options("/dicom-web/nothing").status_code == 404
     assert client.options("/dicom-web", headers={"accept": "image/png"}).status_code == 406
     stranger = httpx.options(client.base_url.join("/dicom-web"), verify=False)  # noqa: S501

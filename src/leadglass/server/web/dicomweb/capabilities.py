@@ -9,6 +9,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from leadglass.dicom.dictionary import keyword_of
 from leadglass.errors import NotFound
@@ -44,8 +45,8 @@ class Capabilities:
         self._routes = [route for route in described if isinstance(route, Route)]
 
     def routes(self, root: str) -> list[BaseRoute]:
-        below = Route(f"{root}/{{path:path}}", self.options, methods=["OPTIONS"])
-        return [Route(root, self.options, methods=["OPTIONS"]), below]
+        below = _OptionsRoute(f"{root}/{{path:path}}", self.options, methods=["OPTIONS"])
+        return [_OptionsRoute(root, self.options, methods=["OPTIONS"]), below]
 
     def options(self, request: Request) -> Response:
         """Of the whole service at its base URI, else of the resource and what is below. Raises NotFound,
@@ -63,6 +64,14 @@ class Capabilities:
     def _methods(self, request: Request) -> set[str]:
         found = (route for route in self._routes if route.matches(request.scope)[0] is not Match.NONE)
         return {method for route in found for method in route.methods or ()}
+
+
+class _OptionsRoute(Route):
+    """Nothing at all for other methods: what is not there is not found, whatever OPTIONS says of it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return (match, child) if match is Match.FULL else (Match.NONE, {})
 
 
 def _is_under(request: Request, route: Route) -> bool:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from leadglass.archive.metadata import base_of, series_metadata, write_instance
+from leadglass.archive.metadata import base_of, limits_of, series_metadata, write_instance
 from leadglass.archive.retrieve import Retrieval
 from leadglass.dicom.json_model import JsonWriter
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
@@ -69,7 +69,7 @@ class Metadata:
 
     def _json(self, request: Request, found: Retrieval, row: InstanceRow) -> bytes:
         base = service_of(request) + base_of(row)
-        writer = JsonWriter(TRANSFER_SYNTAXES[row.transfer_syntax], self._dispatch.archive.limits, base)
+        writer = JsonWriter(TRANSFER_SYNTAXES[row.transfer_syntax], limits_of(self._dispatch.archive), base)
         with found.watched(row):
             write_instance(self._dispatch.archive, row, writer)
         body = f"[{writer.text()}]".encode()
@@ -81,7 +81,7 @@ class Metadata:
 
         def part(row: InstanceRow) -> Part:
             def opened() -> Iterator[bytes]:
-                limits = self._dispatch.archive.limits
+                limits = limits_of(self._dispatch.archive)
                 writer = XmlWriter(TRANSFER_SYNTAXES[row.transfer_syntax], limits, service + base_of(row))
                 with found.watched(row):
                     write_instance(self._dispatch.archive, row, writer)
