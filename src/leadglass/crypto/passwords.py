@@ -1,6 +1,7 @@
 """Passwords (NIST SP 800-63B 5.1.1) under Argon2id (RFC 9106)."""
 
 import threading
+from functools import cached_property
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -20,7 +21,11 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=3, memory_cost=64 * 1024, parallelism=1)
         self._turns = threading.BoundedSemaphore(AT_ONCE)
-        self._nobodys = self._hasher.hash("nobody's")
+
+    @cached_property
+    def _nobodys(self) -> str:
+        """What is compared where there is no password. Made when it is first needed: most commands verify none."""
+        return self._hasher.hash("nobody's")
 
     def hash(self, password: str, name: str) -> str:
         """Raises UsageError for one that is too short, too long or easily guessed from the user's `name`."""
