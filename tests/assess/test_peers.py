@@ -156,8 +156,11 @@ def _own_archive(folder: Path, furnished: Served) -> Iterator[Served]:
 
 def test_our_own_archive_has_nothing_to_report(tmp_path: Path, furnished: Served) -> None:
     with _own_archive(tmp_path / "archive", furnished) as served:
-        assessed = _look(tmp_path, served.port, address="127.0.0.1")
+        assessed = _look(
+            tmp_path, served.port, served.https_port, address="127.0.0.1", allow="default_credentials = true"
+        )
     assert assessed.report["findings"] == []
     assert assessed.status == 0
+    assert {value for value, _ in assessed.counters("127.0.0.1").values()} == {0}
     assert assessed.facts("127.0.0.1", served.port, "tls-client-certificate")["demanded"] == "yes"
     assert assessed.facts("127.0.0.1", served.port, "tls-versions")["weak_versions"] == []
