@@ -1,5 +1,7 @@
 """The pool: when workers are started, shared, replaced and ended, and what happens where none can be had."""
 
+import os
+import select
 import subprocess
 import sys
 import threading
@@ -14,6 +16,7 @@ from leadglass.pixels.rendering import Rendering
 from tests.pixels.images import noise, plain
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 HOSTILE = (str(HERE / "hostile_worker.py"),)
 ONE_BYTE = plain(1, 1, bits=8)
 
@@ -130,3 +133,32 @@ def test_failures_tell_nothing_of_what_is_in_the_frame() -> None:
     pool.close()
     assert failed.value.message == "The decoder crashed on this pixel data."
     assert failed.value.__cause__ is None
+
+
+def test_workers_end_with_the_server() -> None:
+    program = (
+        "import os, psutil, signal\n"
+        "from leadglass.pixels.limits import DecoderLimits\n"
+        "from leadglass.pixels.pool import DecoderPool\n"
+        "from tests.pixels.images import plain\n"
+        "DecoderPool(DecoderLimits(workers=1)).decode(plain(1, 1, bits=8), b'x')\n"
+        "print(*(child.pid for child in psutil.Process().children()), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stdout is not None
+        numbers = [int(each) for each in server.stdout.read().split()]
+    assert numbers
+    for number in numbers:
+        _wait_for_end(number)
+
+
+def _wait_for_end(number: int) -> None:
+    try:
+        process = os.pidfd_open(number)
+    except ProcessLookupError:
+        return
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    assert poll.poll(60_000), "a worker outlives its server"
+    os.close(process)

@@ -1,5 +1,6 @@
 """Descriptions of pixels as they stand in data sets, in every encoding."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -203,6 +204,7 @@ def _changed(**values: object) -> Callable[[Dataset], None]:
         _changed(HighBit=16),
         _changed(HighBit=3),
         _changed(NumberOfFrames="-1"),
+        _changed(NumberOfFrames="9999999999"),
     ],
 )
 def test_what_is_no_image(change: Callable[[Dataset], None]) -> None:
@@ -234,3 +236,29 @@ def test_values_that_help_nobody_are_passed_over() -> None:
         found[0x00281052].VR = "DS"
         with pytest.raises(DataSetError):
             described(found)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT_LE, IMPLICIT_LE, EXPLICIT_BE])
+def test_bent_headers_are_refused_or_read(syntax: str) -> None:
+    found = dataset()
+    found.PhotometricInterpretation = "PALETTE COLOR"
+    found.RescaleSlope, found.RescaleIntercept, found.PixelSpacing = "2.5", "-1024", ["0.5", "0.25"]
+    found.WindowCenter, found.WindowWidth = ["40", "300"], ["80", "1500"]
+    found.VOILUTSequence = [_item(LUTDescriptor=[2, 5, 12], LUTData=[1, 4095])]
+    found.VOILUTSequence[0]["LUTDescriptor"].VR = found.VOILUTSequence[0]["LUTData"].VR = "US"
+    for colour in ("Red", "Green", "Blue"):
+        setattr(found, f"{colour}PaletteColorLookupTableDescriptor", [4, 1, 8])
+        found[f"{colour}PaletteColorLookupTableDescriptor"].VR = "US"
+        setattr(found, f"{colour}PaletteColorLookupTableData", b"\0\1\2\3")
+    data = encode(found, TRANSFER_SYNTAXES[syntax])
+    dice = random.Random(syntax)
+    for _ in range(3000):
+        bent = bytearray(data)
+        for _ in range(dice.choice((1, 1, 2, 5))):
+            bent[dice.randrange(len(bent))] = dice.choice((dice.randrange(256), 0, 255, 48))
+        try:
+            description = describe([bytes(bent)], TRANSFER_SYNTAXES[syntax], LIMITS)
+        except (DataSetError, DecodingFailed):
+            continue
+        assert 0 < description.rows * description.columns < 2**32
+        assert description.frame_bytes > 0

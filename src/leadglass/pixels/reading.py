@@ -18,6 +18,8 @@ from leadglass.pixels.tables import lookup_table, palette
 _SAMPLES: Final = {FLOAT_PIXEL_DATA: (Sample.FLOAT, 32), DOUBLE_FLOAT_PIXEL_DATA: (Sample.DOUBLE, 64)}
 _BITS_ALLOCATED: Final = (1, 8, 16, 32, 64)
 _MOST_FRAMES: Final = 2**31 - 1
+#: Rows and Columns are US.
+_LARGEST: Final = 65_535
 #: Beyond this the pixels are lines.
 _MOST_ASPECT: Final = 100.0
 
@@ -50,7 +52,7 @@ def _description(root: Group, syntax: TransferSyntax, tag: int, vr: str) -> Pixe
         raise DataSetError("Bits Allocated, Bits Stored and High Bit contradict each other (PS3.5 8.1.1).")
     rows, columns = _required(root, tags.ROWS), _required(root, tags.COLUMNS)
     frames = _optional(root, tags.NUMBER_OF_FRAMES, 1) or 1
-    if not rows or not columns or not 0 < frames <= _MOST_FRAMES:
+    if not 0 < rows <= _LARGEST or not 0 < columns <= _LARGEST or not 0 < frames <= _MOST_FRAMES:
         raise DataSetError("Rows, Columns or Number of Frames is not a size (PS3.3 C.7.6.3).")
     signed = sample is Sample.INTEGER and bool(_optional(root, tags.PIXEL_REPRESENTATION, 0) & 1)
     shared = root.first(header.SHARED_FUNCTIONAL_GROUPS)
