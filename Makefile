@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: install viewer test lint demo bench docs lock clean
+.PHONY: install viewer screenshots test lint demo bench docs lock clean
 
 install: $(VENV)/.run
 
@@ -24,6 +24,9 @@ demo: $(VENV)/.run
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m bench
+
+screenshots: $(VENV)/.test
+	$(BIN)/python -m pytest tests/browser/screenshots.py
 
 docs: $(VENV)/.run
 	$(BIN)/python -m leadglass.cli.conformance > docs/conformance-statement.md

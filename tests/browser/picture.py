@@ -36,6 +36,12 @@ def colours(page: Page) -> float:
     return float((picture.max(axis=2) - picture.min(axis=2)).mean() / 255)
 
 
+def paper(element: Locator) -> float:
+    """How much of an element is white, 0 to 1: the viewer itself is dark."""
+    picture = np.asarray(Image.open(BytesIO(element.screenshot())).convert("L"))
+    return float((picture == 255).mean())
+
+
 def expected(pixels: NDArray[Any], low: float, high: float) -> Grey:
     """What a viewport of equal scale shows of an image that fills its height, under a window."""
     levels = np.clip((pixels.astype(np.float64) - low) / (high - low), 0, 1)
