@@ -20,6 +20,7 @@ MTL: Final = "1.2.840.10008.5.1.4.1.1.104.5"
 JPEG: Final = "1.2.840.10008.1.2.4.50"
 J2K: Final = "1.2.840.10008.1.2.4.90"
 RLE: Final = "1.2.840.10008.1.2.5"
+DEFLATED_FRAMES: Final = "1.2.840.10008.1.2.8.1"
 PIXELS: Final = 0x7FE00010
 DOCUMENT: Final = 0x00420011
 MEDIA_TYPE: Final = 0x00420012
@@ -38,6 +39,10 @@ class Case:
     kind: VerdictKind
     reasons: frozenset[Reason]
     make: Callable[[], bytes]
+
+
+def case_of(name: str, kind: VerdictKind, reasons: Reason | tuple[Reason, ...], make: Callable[[], bytes]) -> Case:
+    return Case(name, kind, frozenset(reasons if isinstance(reasons, tuple) else (reasons,)), make)
 
 
 def element(tag: int, vr: bytes, value: bytes) -> bytes:

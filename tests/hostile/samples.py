@@ -85,3 +85,9 @@ def jpeg_2000(rows: int = 16, columns: int = 16, *, coded: bytes = b"\x12\x34") 
 
 def rle(segments: int = 1, offset: int = 64, data: bytes = b"\x0f" + bytes(range(16)) * 1) -> bytes:
     return struct.pack("<16I", segments, offset, *([0] * 14)) + data * 16
+
+
+def deflated(data: bytes) -> bytes:
+    """A raw deflate stream (RFC 1951)."""
+    deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    return deflater.compress(data) + deflater.flush()

@@ -31,6 +31,7 @@ class Family(Enum):
     JPEG_2000 = "JPEG 2000"
     JPEG_XL = "JPEG XL"
     RLE = "RLE"
+    DEFLATED = "deflated"
     OTHER = "other"
 
 
@@ -45,10 +46,10 @@ class Geometry:
 
 
 def family_of(syntax: str) -> Family:
-    """PS3.5 A.4: the family of codestreams that a transfer syntax encapsulates; OTHER for video and deflated frames."""
+    """PS3.5 A.4: the family of codestreams that a transfer syntax encapsulates; OTHER for video."""
     name = syntax.removeprefix(_PREFIX)
-    if name == "5":
-        return Family.RLE
+    if name in ("5", "8.1"):
+        return Family.RLE if name == "5" else Family.DEFLATED
     if name in ("4.90", "4.91", "4.92", "4.93", "4.201", "4.202", "4.203"):
         return Family.JPEG_2000
     if name in ("4.110", "4.111", "4.112"):

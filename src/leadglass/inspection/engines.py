@@ -10,7 +10,8 @@ from leadglass.inspection.verdict import Findings
 class Scan(Protocol):
     """One object's bytes on their way past an engine."""
 
-    def feed(self, data: memoryview) -> None: ...
+    def feed(self, data: memoryview) -> None:
+        """The next bytes, of which nothing may be kept but a copy."""
 
     def finish(self) -> None:
         """Adds what was found to the findings. Raises NotAvailable when the engine cannot say."""

@@ -1,6 +1,8 @@
 """Encapsulated pixel data, PS3.5 A.4: fragments against their frames, their offset table and their codestreams."""
 
+import zlib
 from array import array
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
@@ -12,6 +14,7 @@ from leadglass.inspection.verdict import Findings
 
 _OFFSETS: Final = Struct("<I")
 _ITEM_HEADER: Final = 8
+_STEP: Final = 256 * 1024
 
 
 class FragmentChecks:
@@ -52,6 +55,9 @@ class FragmentChecks:
 
         if self._family is Family.OTHER:
             return _Nothing()
+        if self._family is Family.DEFLATED:
+            most = FRAME_BYTES if self._image is None else (self._image.frame_bits + 7) // 8 + 1
+            return _DeflatedFrame(most, lambda reason: self._findings.add(reason, offset, path))
         return CodestreamReader(self._family, length, header, tail)
 
     def _header(self, data: bytes, offset: int, length: int, path: str) -> int:
@@ -99,9 +105,42 @@ class FragmentChecks:
             self._findings.add(Reason.PIXELS_SHORT, self._first, self._path, detail=detail)
 
 
+class _DeflatedFrame:
+    """PS3.5 A.4.13: a frame is one raw deflate stream in one fragment. It is inflated to be counted, and not kept."""
+
+    def __init__(self, most: int, say: Callable[[Reason], None]) -> None:
+        self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._left = most
+        self._say = say
+        self._done = False
+
+    def feed(self, part: memoryview) -> None:
+        rest: bytes | memoryview = part
+        while not self._done and not self._stream.eof:
+            try:
+                inflated = self._stream.decompress(rest, _STEP)
+            except zlib.error:
+                self._end(Reason.CODESTREAM)
+                return
+            self._left -= len(inflated)
+            if self._left < 0:
+                self._end(Reason.FRAME_BOUND)
+            rest = self._stream.unconsumed_tail
+            if not rest and len(inflated) < _STEP:
+                return
+
+    def finish(self) -> None:
+        if not self._done and not self._stream.eof:
+            self._end(Reason.CODESTREAM)
+
+    def _end(self, reason: Reason) -> None:
+        self._done = True
+        self._say(reason)
+
+
 class _Nothing:
     def feed(self, part: memoryview) -> None:
-        """Video and deflated frames have no header to check."""
+        """Video has no header to check."""
 
     def finish(self) -> None:
         """Nothing was kept."""

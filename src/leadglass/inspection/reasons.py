@@ -62,7 +62,11 @@ class Reason(Enum):
         Weight.QUARANTINE,
         "Pixel, overlay or icon data is shorter than rows and columns say.",
     )
-    FRAME_BOUND = "frame-beyond-limit", Weight.QUARANTINE, "A frame decodes to more than any image has (a bomb)."
+    FRAME_BOUND = (
+        "frame-beyond-limit",
+        Weight.QUARANTINE,
+        "A frame decodes to more than it declares, or than any image has.",
+    )
     CODESTREAM = "codestream", Weight.QUARANTINE, "A fragment does not begin as its transfer syntax says."
     CODESTREAM_SIZE = "codestream-size", Weight.QUARANTINE, "The codestream decodes to other dimensions than declared."
     OFFSET_TABLE = "offset-table", Weight.QUARANTINE, "The basic offset table points outside the fragments."

@@ -27,15 +27,11 @@ _REASONS: Final = {
 class Receiver(Protocol):
     """Takes the bytes of one value, fragment or tail as they stream past."""
 
-    def feed(self, part: memoryview) -> None: ...
+    def feed(self, part: memoryview) -> None:
+        """The next bytes, of which nothing may be kept but a copy."""
 
-    def finish(self) -> None: ...
-
-
-class Place(Protocol):
-    """Where a value lies: called only when there is something to say."""
-
-    def __call__(self) -> str: ...
+    def finish(self) -> None:
+        """No more come."""
 
 
 def report_payload(findings: Findings, payload: Payload, data: bytes, offset: int, path: str, *, private: bool) -> None:

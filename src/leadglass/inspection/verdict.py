@@ -54,7 +54,7 @@ class Findings:
 
     kept: list[Finding] = field(default_factory=list)
     counts: dict[Reason, int] = field(default_factory=dict)
-    _read: int = 0
+    _read: int = field(default=0, init=False)
 
     def add(self, reason: Reason, offset: int = 0, path: str = "", excerpt: str = "", detail: str = "") -> None:
         count = self.counts.get(reason, 0)
@@ -88,7 +88,7 @@ class Findings:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`reasons`: codes of `leadglass.inspection.reasons`, the heaviest first, without patient data. `scan`: what the
-    reader kept, None when it could not read the data set. `counts`: how often each reason was found.
+    reader kept. `findings`: each with its place, within a bound. `counts`: how often each reason was found.
     """
 
     kind: VerdictKind
