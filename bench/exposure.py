@@ -28,7 +28,7 @@ from leadglass.dimse.status import SUCCESS
 from leadglass.errors import LeadglassError
 from leadglass.model import AssociationLimits
 
-RESULTS = Path(__file__).parent / "results" / "exposure.json"
+RESULTS = Path(__file__).parent / "results"
 PORTS = (104, 2345, 2761, 2762, 4242, 8042, 8043, 8080, 8443, 11112)
 OPEN = 11112
 LIMITS = AssociationLimits()
@@ -141,6 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("bench.exposure")
     parser.add_argument("--addresses", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--label", default="exposure")
     parser.add_argument("--scenarios", nargs="+", default=["closed", "silent", "answering"])
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -165,7 +166,7 @@ def main() -> None:
     if "answering" in arguments.scenarios:
         with answering(loopback):
             results["answering"] = side_by_side(loopback, arguments.repeat)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    (RESULTS / f"{arguments.label}.json").write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(results, indent=2))
 
 

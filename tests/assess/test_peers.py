@@ -70,6 +70,17 @@ def test_orthanc_as_it_comes_refuses_queries_and_takes_what_it_is_sent(tmp_path:
     assert assessed.facts(ADDRESS, ports[0], "dimse-store-confirmed")["found"] == "unknown"
 
 
+def test_what_the_write_test_stored_is_deleted_through_an_open_door(tmp_path: Path) -> None:
+    truth = lab.make("27", 4)
+    with orthanc(ADDRESS, tmp_path / "orthanc", truth, OPEN) as ports:
+        assessed = _look(tmp_path, *ports, allow="write_test = true")
+        again = _look(tmp_path, ports[0])
+    stored = assessed.facts(ADDRESS, ports[0], "dimse-store-confirmed")
+    assert (stored["found"], stored["deleted"]) == ("yes", "yes")
+    _require_counted(assessed, truth)
+    _require_counted(again, truth)
+
+
 def test_orthanc_that_knows_whom_it_talks_to_rejects(tmp_path: Path) -> None:
     settings = {
         "AuthenticationEnabled": True,

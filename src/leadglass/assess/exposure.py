@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final, Protocol
 
+from leadglass.assess.cleanup import clean_up
 from leadglass.assess.counting.census import Census
 from leadglass.assess.counting.distinct import Fingerprints
 from leadglass.assess.discovery import State, discover, kept_state
@@ -146,7 +147,7 @@ class _Run:
         census = Census(self._fingerprints)
         for _, part in seen:
             census.absorb(part)
-        services = tuple(service for service, _ in seen)
+        services = clean_up(self._looker.reach, self._looker.tls, (service for service, _ in seen))
         ports = tuple(service.endpoint.port for service in services)
         self.hosts.append(HostResult(address, self._names(address), services, census.counters(), ports))
         self.totals.absorb(census)

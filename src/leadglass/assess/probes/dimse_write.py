@@ -80,7 +80,7 @@ def synthetic_object(study: str) -> tuple[str, bytes]:
 def write_test(way: Way, now: int | None = None) -> Observation | None:
     """None when the peer does not take it, or takes no Secondary Capture any more. The study's UID is among the facts:
     it is ours, and somebody has to find and delete it."""
-    study = new_study(now if now is not None else int(time.time()))
+    study = new_study(now if now is not None else time.time_ns() // 1_000_000)
     instance, data_set = synthetic_object(study)
     proposals = [(SECONDARY_CAPTURE, (EXPLICIT_LE,)), *((uid, SYNTAXES) for uid in QUERIES)]
     with way.open() as line:
