@@ -18,7 +18,7 @@ from leadglass.index.attributes import (
     STUDY_FIELDS,
     Field,
 )
-from leadglass.index.matching import Condition
+from leadglass.index.matching import Condition, one_of
 from leadglass.index.schema import account, instance, patient, request_attributes, series, share, study, term
 from leadglass.model import Attributes, Level, Scope
 
@@ -101,7 +101,7 @@ def _column(tag: int) -> ColumnElement[Any]:
 
 def scope_condition(scope: Scope, table: FromClause) -> Condition:
     """The one condition that decides what a principal sees, on each statement that reads studies."""
-    own = true() if scope.sites is None else table.c.site.in_(sorted(scope.sites))
+    own = true() if scope.sites is None else one_of(table.c.site, sorted(scope.sites))
     allowed = or_(own, table.c.id.in_(_shared(scope))) if scope.shared_with else own
     return allowed if scope.patients is None else and_(allowed, table.c.patient_key.in_(_patients(scope.patients)))
 

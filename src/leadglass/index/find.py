@@ -5,6 +5,7 @@ shown as the newest visible study in the scope describes it.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, and_, func, select
@@ -33,12 +34,14 @@ def find(
 ) -> Iterator[Attributes]:
     """Answers one by one, from one snapshot. Raises DataSetError for a key that cannot be meant."""
     statement, answered = build(level, keys, scope, combined_datetime=combined_datetime)
-    if limit is not None or offset:
+    if offset:
         statement = statement.limit(-1 if limit is None else limit).offset(offset)
     has_requests = tags.REQUEST_ATTRIBUTES_SEQUENCE in answered
     # The result is closed with the generator, or a search given up would hold its snapshot.
-    with connection.execution_options(yield_per=FETCHED).execute(statement) as result:
-        for row in result:
+    # Rows come as they are found: to stop taking them is the limit, and spares SQLAlchemy writing one into the text.
+    fetched = FETCHED if limit is None else max(1, min(FETCHED, limit))
+    with connection.execution_options(yield_per=fetched).execute(statement) as result:
+        for row in islice(result, limit):
             answer: dict[int, Any] = dict(zip(answered, row, strict=True))
             answer[tags.QUERY_RETRIEVE_LEVEL] = level.value
             if has_requests:

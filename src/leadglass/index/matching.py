@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -24,6 +24,11 @@ _LAST = "~"
 _NUMBERS = frozenset({"IS", "DS", "US", "UL", "SS", "SL", "FL", "FD"})
 #: In these a backslash is text (PS3.5 6.2): they are never several values.
 _SINGLE_VALUED = frozenset({"LT", "ST", "UT"})
+
+
+def one_of(column: ColumnElement[Any], values: Sequence[object]) -> Condition:
+    """SQLAlchemy puts a list into the text of a statement anew each time; most have one value."""
+    return column == values[0] if len(values) == 1 else column.in_(values)
 
 
 def is_universal(value: object) -> bool:
@@ -97,7 +102,7 @@ def matches(tag: int, vr: str, column: ColumnElement[Any], value: str, *, folded
         return _number_condition(tag, column, value)
     texts = _alternatives(vr, fold_name(value) if folded else value)
     if vr == "UI":
-        return column.in_(texts)
+        return one_of(column, texts)
     return or_(false(), *(like(column, text) for text in texts))
 
 
