@@ -1,22 +1,24 @@
 """TOML and environment → one small frozen config for each room.
 
-The file has a table for each: `[archive]`, `[dimse]`, `[web]` and `[sign_in]`. `LEADGLASS_CONFIG` names it unless
-`--config` does.
+The file has a table for each: `[archive]`, `[dimse]`, `[web]`, `[sign_in]` and `[openid]`. `LEADGLASS_CONFIG` names it
+unless `--config` does.
 """
 
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leadglass.archive.archive import DEFAULT_MAX_ANSWERS, ArchiveConfig
 from leadglass.archive.disk import DEFAULT_RESERVE
+from leadglass.archive.openid import OpenIdConfig
 from leadglass.archive.sessions import SessionLimits
 from leadglass.crypto.tls import CertificateChain
 from leadglass.errors import UsageError
+from leadglass.model import Role
 from leadglass.server.dimse.session import DoorConfig
 from leadglass.server.web.configuration import WebConfig
 
@@ -58,6 +60,33 @@ class SignInTable(_Table):
         return SessionLimits(idle=round(self.idle_minutes * 60), absolute=self.absolute_hours * 3600)
 
 
+class OpenIdTable(_Table):
+    issuer: Annotated[str, Field(pattern=r"^https://")]
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret_file: Path | None = None
+    name: str = "your organisation"
+    ca: str = ""
+    audience: str = ""
+    user_claim: str = "preferred_username"
+    role_claim: str = "roles"
+    roles: dict[str, Literal["clinician", "steward", "administrator", "auditor"]] = {}
+    site_claim: str = ""
+    patient_id_claim: str = ""
+    patient_issuer: str = ""
+
+    def config(self) -> OpenIdConfig:
+        """Raises UsageError when the file with the secret cannot be read."""
+        given = self.model_dump(exclude={"client_secret_file", "roles"})
+        roles = {value: Role(role) for value, role in self.roles.items()}
+        return OpenIdConfig(client_secret=self._secret(), roles=roles, **given)
+
+    def _secret(self) -> str:
+        try:
+            return self.client_secret_file.read_text().strip() if self.client_secret_file else ""
+        except OSError as error:
+            raise UsageError(f"{self.client_secret_file} cannot be read: {error.strerror}.") from None
+
+
 class WebTable(_Table):
     certificate: Path | None = None
     key: Path | None = None
@@ -89,9 +118,11 @@ class Settings(BaseSettings):
     dimse: DimseTable = DimseTable()
     web: WebTable = WebTable()
     sign_in: SignInTable = SignInTable()
+    openid: OpenIdTable | None = None
 
     def archive_config(self) -> ArchiveConfig:
-        return replace(self.archive.config(), sessions=self.sign_in.limits())
+        openid = None if self.openid is None else self.openid.config()
+        return replace(self.archive.config(), sessions=self.sign_in.limits(), openid=openid)
 
 
 def load(path: Path | None) -> Settings:

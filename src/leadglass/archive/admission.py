@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from leadglass.archive.authorise import RIGHTS
 from leadglass.errors import NotAuthorised
-from leadglass.index.rows import AccountRow, DeviceKeyRow, DeviceRow
+from leadglass.index.rows import DeviceKeyRow, DeviceRow
 from leadglass.model import Operation, Principal, Role
 
 
@@ -89,13 +89,19 @@ def principal_of(device: DeviceRow, fingerprint: str, claimed: str = "") -> Prin
     )
 
 
-def narrowed(principal: Principal, account: AccountRow) -> Principal:
+def narrowed(device: Principal, user: Principal) -> Principal:
     """A device with a user who has proved who it is (PS3.7 D.3.3.7): what both may, at the site that both belong to.
     Storing stays the device's own affair, since it shows nobody anything. Raises AssociationRefused."""
-    if account.site != principal.site:
-        raise AssociationRefused(Refusal.USER, principal.name)
-    rights = frozenset[Operation]().union(*(RIGHTS[Role(role)] for role in account.roles))
-    return replace(principal, person=f"user:{account.name}", only=rights | {Operation.ECHO, Operation.STORE})
+    if user.site != device.site:
+        raise AssociationRefused(Refusal.USER, device.name)
+    rights = frozenset[Operation]().union(*(RIGHTS[role] for role in user.roles))
+    allowed = rights if user.only is None else rights & user.only
+    return replace(
+        device,
+        person=f"user:{user.name}",
+        only=allowed | {Operation.ECHO, Operation.STORE},
+        patients=user.patients,
+    )
 
 
 def admit(book: DeviceBook, fingerprint: str, calling: str, called: str, our_title: str, now_us: int) -> DeviceRow:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from leadglass.archive.authorise import RIGHTS, authorise
 from leadglass.archive.committer import Committer, Writing
@@ -20,6 +20,13 @@ from leadglass.model import Operation, Principal, Role
 #: So that scanners of source code and logs recognise one that was left lying about.
 PREFIX = "leadglass_"
 MAX_LIFE_US = 366 * 86_400 * 1_000_000
+
+
+class Issuer(Protocol):
+    """Somebody else whose tokens are good here."""
+
+    def principal(self, token: str) -> Principal:
+        """Raises NotAuthenticated, NotAuthorised, NotAvailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,11 @@ class TokenRequest:
 class Tokens:
     """All tokens in memory, so that a request costs no query; written through to the index."""
 
-    def __init__(self, index: Index, committer: Committer, users: Users, clock: Clock) -> None:
+    def __init__(
+        self, index: Index, committer: Committer, users: Users, clock: Clock, issuer: Issuer | None = None
+    ) -> None:
         self._index = index
+        self._issuer = issuer
         self._committer = committer
         self._users = users
         self._clock = clock
@@ -102,7 +112,10 @@ class Tokens:
         return tuple(self._by_digest.values())
 
     def principal(self, token: str) -> Principal:
-        """Raises NotAuthenticated, with one text for every reason."""
+        """Whom a bearer token of ours, or of the configured issuer, speaks for. Raises NotAuthenticated with one text
+        for every reason; for an issuer's token also NotAuthorised and NotAvailable."""
+        if self._issuer is not None and not token.startswith(PREFIX):
+            return self._issuer.principal(token)
         row = self._by_digest.get(digest_of(token))
         account = None if row is None else self._users.book.by_id[row.account_id]
         if row is None or account is None or not _is_good(row, account, self._clock()):

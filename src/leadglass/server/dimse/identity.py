@@ -6,11 +6,12 @@ A workstation may know its users by names that nobody has here: these stay claim
 from leadglass.archive.admission import AssociationRefused, Refusal
 from leadglass.archive.archive import Archive
 from leadglass.dimse.items import UserIdentity
-from leadglass.errors import NotAuthenticated
-from leadglass.index.rows import AccountRow
+from leadglass.errors import NotAuthenticated, NotAuthorised, NotAvailable
+from leadglass.model import Principal, Role
 
 USERNAME = 1
 USERNAME_AND_PASSCODE = 2
+JSON_WEB_TOKEN = 5
 
 
 def claimed(identity: UserIdentity | None) -> str:
@@ -20,15 +21,22 @@ def claimed(identity: UserIdentity | None) -> str:
     return identity.primary.decode("utf-8", "replace")[:64]
 
 
-def verified(archive: Archive, identity: UserIdentity | None, peer: str, device: str) -> AccountRow | None:
+def verified(archive: Archive, identity: UserIdentity | None, peer: str, device: str) -> Principal | None:
     """The user who has proved who it is; None when no proof was offered, or of a kind that nobody here can check.
     Raises AssociationRefused when the proof is no good."""
-    if identity is None or identity.type != USERNAME_AND_PASSCODE:
-        return None
+    try:
+        if identity is not None and identity.type == USERNAME_AND_PASSCODE:
+            return _by_passcode(archive, identity, peer)
+        if identity is not None and identity.type == JSON_WEB_TOKEN and archive.provider is not None:
+            return archive.provider.principal(identity.primary.decode("ascii", "replace"))
+    except (NotAuthenticated, NotAuthorised, NotAvailable):
+        raise AssociationRefused(Refusal.USER, device) from None
+    return None
+
+
+def _by_passcode(archive: Archive, identity: UserIdentity, peer: str) -> Principal | None:
     name = identity.primary.decode("utf-8", "replace")
     if name not in archive.users.book.by_name:
         return None
-    try:
-        return archive.sign_in.with_passcode(name, identity.secondary.decode("utf-8", "replace"), peer)
-    except NotAuthenticated:
-        raise AssociationRefused(Refusal.USER, device) from None
+    account = archive.sign_in.with_passcode(name, identity.secondary.decode("utf-8", "replace"), peer)
+    return Principal(kind="user", name=name, roles=frozenset(map(Role, account.roles)), site=account.site)

@@ -1,6 +1,7 @@
 """Errors as answers: what happened and what to do next, and of a defect nothing at all."""
 
 from collections.abc import Mapping
+from traceback import extract_tb
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -45,7 +46,10 @@ class Problems:
             await self._app(scope, receive, watched)
         except Exception as error:  # noqa: BLE001 - an error's text may hold data, and none of it leaves
             if not isinstance(error, LeadglassError):
-                log.error("a request failed by a defect", kind=type(error).__name__)
+                where = extract_tb(error.__traceback__)[-1]
+                log.error(
+                    "a request failed by a defect", kind=type(error).__name__, where=f"{where.name}:{where.lineno}"
+                )
             elif error.http_status >= 500 or started:
                 log.error("a request failed", kind=type(error).__name__, error=error.message)
             if not started:

@@ -1,0 +1,273 @@
+"""Access tokens of another issuer (RFC 9068): what is good, and every way of not being good. The issuer is a real HTTPS
+server that publishes its keys; sign-in with a real provider program is in tests/server/web/test_provider.py."""
+
+import hmac
+import json
+import ssl
+import threading
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet, OctKey
+
+from leadglass.archive.archive import Archive, ArchiveConfig, open_archive
+from leadglass.archive.openid import OpenIdConfig
+from leadglass.crypto.certificates import create_authority, issue_server
+from leadglass.errors import LeadglassError, NotAuthenticated, NotAuthorised, NotAvailable, UsageError
+from leadglass.model import Operation, Principal, Role
+from tests.served import Served
+
+AUDIENCE = "https://pacs.example/dicom-web"
+NOW = 2_000_000_000
+
+
+class Issuer:
+    """Publishes metadata and keys, and signs. `documents` may be changed while it serves."""
+
+    def __init__(self, folder: Path) -> None:
+        authority = create_authority("issuer's own")
+        made = issue_server(authority, ["localhost"], "ec")
+        (folder / "issuer.crt").write_bytes(made.certificate.pem)
+        (folder / "issuer.key").write_bytes(made.key)
+        self.ca = folder / "issuer-ca.crt"
+        self.ca.write_bytes(authority.certificate.pem)
+        self.asked: list[str] = []
+        self.key = ECKey.generate_key("P-256", {"kid": "one"})
+        self.documents: dict[str, Any] = {}
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "issuer.crt", folder / "issuer.key")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://localhost:{self.server.server_address[1]}"
+        self.publish(self.key)
+
+    def publish(self, *keys: ECKey) -> None:
+        self.documents["/.well-known/openid-configuration"] = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        self.documents["/keys"] = KeySet(list(keys)).as_dict(private=False)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                issuer.asked.append(self.path)
+                body = json.dumps(issuer.documents.get(self.path)).encode()
+                self.send_response(200 if self.path in issuer.documents else 404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Nothing on the tests' output."""
+
+        return Handler
+
+    def token(self, header: dict[str, Any] | None = None, key: ECKey | OctKey | None = None, **claims: Any) -> str:
+        head = {"alg": "ES256", "typ": "at+jwt", "kid": "one"} | (header or {})
+        body = {
+            "iss": self.url,
+            "aud": AUDIENCE,
+            "sub": "u-1",
+            "client_id": "app",
+            "jti": "t-1",
+            "iat": NOW - 10,
+            "exp": NOW + 600,
+            "roles": ["radiologist"],
+        }
+        kept = {name: value for name, value in (body | claims).items() if value is not None}
+        return jwt.encode(head, kept, key or self.key, algorithms=[head["alg"]])
+
+
+@pytest.fixture(scope="module")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
+    made = Issuer(tmp_path_factory.mktemp("issuer"))
+    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now * 1_000_000
+
+
+@pytest.fixture
+def clock(issuer: Issuer) -> Clock:
+    issuer.publish(issuer.key)
+    return Clock()
+
+
+@pytest.fixture
+def archive(furnished: Served, tmp_path: Path, issuer: Issuer, clock: Clock) -> Iterator[Archive]:
+    served = furnished.copy(tmp_path)
+    config = OpenIdConfig(
+        issuer=issuer.url,
+        client_id="leadglass",
+        ca=str(issuer.ca),
+        audience=AUDIENCE,
+        roles={"radiologist": Role.CLINICIAN, "pacs-admin": Role.ADMINISTRATOR},
+        site_claim="",
+        patient_id_claim="patient_id",
+        patient_issuer="HOSPITAL",
+    )
+    opened = open_archive(served.data, served.keys, ArchiveConfig(clock=clock, openid=config))
+    yield opened
+    opened.close()
+
+
+def test_a_good_token_is_its_user_in_one_role(archive: Archive, issuer: Issuer) -> None:
+    found = archive.tokens.principal(issuer.token(preferred_username="anna"))
+    assert (found.kind, found.name, found.roles, found.site) == ("user", "anna", frozenset({Role.CLINICIAN}), "default")
+    assert found.credential.startswith("jwt:")
+    assert found.proved == 0
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "https://other.example"},
+        {"iss": None},
+        {"aud": "https://other.example"},
+        {"aud": None},
+        {"aud": []},
+        {"exp": NOW - 60},
+        {"exp": None},
+        {"iat": None},
+        {"iat": NOW + 600},
+        {"nbf": NOW + 600},
+        {"sub": None},
+        {"client_id": None},
+        {"jti": None},
+    ],
+    ids=str,
+)
+def test_claims_that_are_not_for_us(archive: Archive, issuer: Issuer, claims: dict[str, Any]) -> None:
+    with pytest.raises(NotAuthenticated):
+        archive.tokens.principal(issuer.token(**claims))
+
+
+@pytest.mark.parametrize("typ", ["JWT", "at+JWT+x", "", "id+jwt"])
+def test_only_access_tokens(archive: Archive, issuer: Issuer, typ: str) -> None:
+    """An ID token of the same issuer shows who signed in, and is no right to anything (RFC 9068 2.1)."""
+    with pytest.raises(NotAuthenticated):
+        archive.tokens.principal(issuer.token({"typ": typ}))
+
+
+def test_algorithms_are_pinned(archive: Archive, issuer: Issuer) -> None:
+    with pytest.raises(NotAuthenticated):
+        archive.tokens.principal(issuer.token({"alg": "HS256"}, OctKey.generate_key(256)))
+    head, body, _ = issuer.token().split(".")
+    shared = issuer.token({"alg": "HS256"}, OctKey.generate_key(256)).rpartition(".")[0]
+    # The public key taken for a shared secret, which everybody has.
+    mac = hmac.digest(issuer.key.as_pem(private=False), shared.encode(), "sha256")
+    with pytest.raises(NotAuthenticated):
+        archive.tokens.principal(f"{shared}.{urlsafe_b64encode(mac).decode().rstrip('=')}")
+    unsigned = "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0"
+    for forged in (f"{unsigned}.{body}.", f"{head}.{body}.", f"{head}.{body}.AAAA", "", "a.b.c", "a" * 9000):
+        with pytest.raises(NotAuthenticated):
+            archive.tokens.principal(forged)
+
+
+def test_a_key_of_somebody_else_is_refused(archive: Archive, issuer: Issuer) -> None:
+    other = ECKey.generate_key("P-256", {"kid": "one"})
+    with pytest.raises(NotAuthenticated):
+        archive.tokens.principal(issuer.token(key=other))
+
+
+def test_keys_are_cached_and_rolled_over(archive: Archive, issuer: Issuer, clock: Clock) -> None:
+    archive.tokens.principal(issuer.token())
+    asked = len(issuer.asked)
+    for _ in range(5):
+        archive.tokens.principal(issuer.token())
+    assert len(issuer.asked) == asked
+    fresh = ECKey.generate_key("P-256", {"kid": "two"})
+    issuer.publish(fresh)
+    with pytest.raises(NotAuthenticated):  # asked again, but not at every stranger's wish
+        archive.tokens.principal(issuer.token({"kid": "two"}, fresh))
+    assert len(issuer.asked) == asked
+    clock.now += 61
+    archive.tokens.principal(issuer.token({"kid": "two"}, fresh))
+    with pytest.raises(NotAuthenticated):
+        archive.tokens.principal(issuer.token())
+
+
+def test_a_role_that_means_nothing_here(archive: Archive, issuer: Issuer) -> None:
+    for roles in (["cleaner"], [], None, 7, {"radiologist": True}):
+        with pytest.raises(NotAuthorised):
+            archive.tokens.principal(issuer.token(roles=roles))
+    several = archive.tokens.principal(issuer.token(roles=["pacs-admin", "radiologist"]))
+    assert several.roles == frozenset({Role.CLINICIAN})
+
+
+def test_a_patients_token_sees_this_patient_only(archive: Archive, issuer: Issuer) -> None:
+    scope = "openid patient/ImagingStudy.rs"
+    found = archive.tokens.principal(issuer.token(scope=scope, patient_id="P-1", roles=["pacs-admin"]))
+    assert found.patients == frozenset({("P-1", "HOSPITAL")})
+    assert found.roles == frozenset({Role.CLINICIAN})
+    assert found.only == frozenset({Operation.QUERY, Operation.RETRIEVE})
+    refused: tuple[dict[str, Any], ...] = (
+        {"scope": scope},
+        {"scope": "patient/Observation.rs", "patient_id": "P-1"},
+        {"scope": scope, "patient_id": ""},
+    )
+    for claims in refused:
+        with pytest.raises(NotAuthorised):
+            archive.tokens.principal(issuer.token(**claims))
+
+
+def test_a_disabled_user_is_out_whatever_the_issuer_says(archive: Archive, issuer: Issuer) -> None:
+    archive.users.change(
+        lambda writing: writing.tx.add_account("anna", "A", "default", ("clinician",), b"h", 1, f"{issuer.url} u-1")
+    )
+    assert archive.tokens.principal(issuer.token()).account
+    archive.users.disable(Principal(kind="local", name="t", roles=frozenset()), "anna")
+    with pytest.raises(NotAuthenticated):
+        archive.tokens.principal(issuer.token())
+
+
+@pytest.mark.parametrize(
+    "published",
+    [None, [], {}, {"issuer": "https://other.example"}, {"jwks_uri": "http://localhost/keys"}],
+    ids=str,
+)
+def test_an_issuer_that_publishes_nonsense(archive: Archive, issuer: Issuer, published: Any) -> None:
+    whole = issuer.documents["/.well-known/openid-configuration"]
+    merged = whole | published if isinstance(published, dict) and published else published
+    issuer.documents["/.well-known/openid-configuration"] = merged
+    with pytest.raises((NotAvailable, NotAuthenticated)):
+        archive.tokens.principal(issuer.token())
+
+
+def test_an_issuer_that_is_not_there(furnished: Served, tmp_path: Path, issuer: Issuer) -> None:
+    served = furnished.copy(tmp_path)
+    for config in (
+        OpenIdConfig(issuer="https://localhost:1", client_id="x", audience=AUDIENCE),
+        OpenIdConfig(issuer=issuer.url, client_id="x", audience=AUDIENCE),  # not trusted without its authority
+    ):
+        archive = open_archive(served.data, served.keys, ArchiveConfig(openid=config))
+        try:
+            with pytest.raises(NotAvailable):
+                archive.tokens.principal(issuer.token())
+        finally:
+            archive.close()
+    with pytest.raises(UsageError):
+        open_archive(served.data, served.keys, ArchiveConfig(openid=OpenIdConfig("http://localhost", "x")))
+
+
+def test_errors_hold_no_token(archive: Archive, issuer: Issuer) -> None:
+    token = issuer.token(exp=NOW - 60)
+    with pytest.raises(LeadglassError) as refused:
+        archive.tokens.principal(token)
+    assert token not in repr(refused.value) + str(refused.value)
+    assert refused.value.__cause__ is None
