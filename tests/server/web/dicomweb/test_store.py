@@ -1,9 +1,11 @@
 """STOW-RS (PS3.18 10.5): each instance is answered for by itself, and a hostile body costs nothing."""
 
+import json
 import socket
 import ssl
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -59,6 +61,15 @@ def test_stored_and_retrieved(steward: httpx.Client) -> None:
         assert steward.get(url, headers=AS_STORED).content.endswith(data)
     again = send(steward, *map(file, slices))
     assert (again.status_code, again.json()) == (200, answer.json())
+
+
+def test_the_answer_in_xml(steward: httpx.Client) -> None:
+    data = ct(study=f"{ROOT}.88")
+    wanted = {"Content-Type": BODY, "Accept": "application/dicom+xml"}
+    answer = steward.post("/dicom-web/studies", content=multipart(file(data), b"junk"), headers=wanted)
+    assert (answer.status_code, answer.headers["content-type"]) == (202, "application/dicom+xml")
+    found = ElementTree.fromstring(answer.content)  # noqa: S314 - our own
+    assert {each.get("tag") for each in found} == {URL, STORED, OTHERS}
 
 
 def test_a_single_part_body(steward: httpx.Client) -> None:
@@ -194,3 +205,32 @@ def test_a_body_that_ends_early_leaves_what_was_whole(archive: Served, steward: 
                 pass
     instances = f"/dicom-web/studies/{ROOT}.86/series/{ROOT}.86.1/instances/"
     assert steward.get(f"{instances}{ROOT}.86.1.2").status_code == 404
+
+
+def test_metadata_and_bulk_data(steward: httpx.Client) -> None:
+    """What `/metadata` and bulk data gave comes back as the same values."""
+    pixels = bytes(range(256)) * 2
+    send(steward, file(ct(study=f"{ROOT}.87")))
+    place = f"/dicom-web/studies/{ROOT}.87/series/{ROOT}.87.1/instances/{ROOT}.87.1.1"
+    (metadata,) = steward.get(f"{place}/metadata", headers={"Accept": "application/dicom+json"}).json()
+    metadata["00080018"]["Value"] = [f"{ROOT}.87.1.2"]
+    metadata["7FE00010"] = {"vr": "OW", "BulkDataURI": "https://elsewhere.example/bulk/1"}
+    document = json.dumps([metadata]).encode()
+    kind = {"Content-Type": 'multipart/related; type="application/dicom+json"; boundary=b'}
+    bulk = b"\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Location: /bulk/1\r\n\r\n" + pixels
+    body = multipart(document, kind="application/dicom+json").removesuffix(b"\r\n--b--\r\n") + bulk + b"\r\n--b--\r\n"
+    answer = steward.post("/dicom-web/studies", content=body, headers=kind)
+    assert (answer.status_code, values(answer, STORED, INSTANCE)) == (200, [f"{ROOT}.87.1.2"]), answer.text
+    (again,) = steward.get(f"{place[:-1]}2/metadata", headers={"Accept": "application/dicom+json"}).json()
+    assert again.pop("7FE00010")["BulkDataURI"].endswith("7FE00010")
+    assert again.pop("00080005") == {"vr": "CS", "Value": ["ISO_IR 192"]}
+    del metadata["7FE00010"]
+    assert again == metadata
+    frame = steward.get(f"{place[:-1]}2/frames/1", headers={"Accept": "application/octet-stream"})
+    assert frame.content == pixels
+    missing = steward.post(
+        "/dicom-web/studies", content=multipart(document, kind="application/dicom+json"), headers=kind
+    )
+    assert (missing.status_code, values(missing, FAILED, REASON)) == (409, [0xC000])
+    for wrong in (multipart(b"{", kind="application/dicom+json"), multipart(b"x", kind="application/octet-stream")):
+        assert steward.post("/dicom-web/studies", content=wrong, headers=kind).status_code == 400

@@ -131,6 +131,11 @@ def media_type_of(transfer_syntax: str) -> str:
     return _MEDIA_TYPES.get(transfer_syntax, OCTETS)
 
 
+def default_syntax(media_type: str) -> str:
+    """The transfer syntax of a frame of which only the media type is known, PS3.18 Table 8.7.3-5."""
+    return _DEFAULTS.get(media_type, EXPLICIT_LE)
+
+
 def is_lossy(transfer_syntax: str) -> bool:
     syntax = TRANSFER_SYNTAXES[transfer_syntax]
     return syntax.encapsulated and transfer_syntax not in _LOSSLESS

@@ -12,14 +12,14 @@ from leadglass.server.web.dicomweb.errors import NotAcceptable
 JSON = "application/dicom+json"
 XML = "application/dicom+xml"
 #: What clients that know no DICOM ask for; they are answered in its name.
-_PLAIN_JSON = "application/json"
+PLAIN_JSON = "application/json"
 
 
 class Model(Enum):
     """By the media type of its answers."""
 
     JSON = JSON
-    PLAIN_JSON = _PLAIN_JSON
+    PLAIN_JSON = PLAIN_JSON
     XML = XML
 
     @property

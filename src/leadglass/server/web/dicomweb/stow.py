@@ -1,10 +1,9 @@
 """STOW-RS, PS3.18 10.5: instances in, one result for each out."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -13,17 +12,22 @@ from starlette.routing import BaseRoute, Route
 from leadglass.archive.archive import Archive
 from leadglass.archive.authorise import authorise
 from leadglass.archive.refusals import record_refusal
+from leadglass.dicom import tags
+from leadglass.dicom.json_model import JsonForm, json_of
 from leadglass.dicom.uids import parse_uid
+from leadglass.dicom.xml_model import XmlForm, document, xml_of
 from leadglass.errors import LeadglassError, UsageError
-from leadglass.model import Operation
+from leadglass.model import Attributes, Operation
 from leadglass.server.web.authentication import peer_of, principal_of
-from leadglass.server.web.dicomweb.accept import DICOM, parse_media_types
+from leadglass.server.web.dicomweb.accept import DICOM, MediaRange, parse_media_types
 from leadglass.server.web.dicomweb.dispatch import accepted
 from leadglass.server.web.dicomweb.errors import NotAcceptable, UnsupportedMediaType
 from leadglass.server.web.dicomweb.intake import FINISHING, Body, FileIntake, Sender, Stored
+from leadglass.server.web.dicomweb.metadata_intake import MetadataIntake
 from leadglass.server.web.dicomweb.multipart import MultipartLimits, MultipartParser
+from leadglass.server.web.dicomweb.representations import JSON, PLAIN_JSON, XML
+from leadglass.server.web.dicomweb.requests import service_of
 
-JSON: Final = "application/dicom+json"
 #: Bytes of a body that are handed on at once, and seconds that a client may take to send them.
 BATCH: Final = 512 * 1024
 PATIENCE: Final = 120.0
@@ -48,8 +52,7 @@ class Stow:
 
     async def store(self, request: Request) -> Response:
         """Raises what is wrong with the request as a whole; what is wrong with an instance is in the answer."""
-        if not any(each.covers(JSON) or each.covers("application/json") for each in accepted(request)):
-            raise NotAcceptable("The answer to a store request is application/dicom+json.")
+        media_type = _wanted(accepted(request))
         sender = await self._in_turn(lambda: self._sender(request))
         body = self._body(request, sender)
         try:
@@ -57,8 +60,7 @@ class Stow:
         except BaseException:
             await self._in_turn(body.abandon)
             raise
-        root = f"{request.url.scheme}://{request.url.netloc}{request.url.path.partition('/studies')[0]}"
-        return _response(root, sender.study, results)
+        return _response(service_of(request), sender.study, results, media_type)
 
     async def _taken(self, request: Request, body: Body) -> list[Stored]:
         """One batch is taken apart while the next arrives."""
@@ -94,12 +96,16 @@ class Stow:
         name, parameters = kinds[0] if len(kinds) == 1 else ("", {})
         if name == DICOM:
             return Body(FileIntake(self._archive, sender, self._finishers), None)
-        if name == "multipart/related" and parameters.get("type", DICOM).lower() == DICOM:
-            parser = MultipartParser(parameters.get("boundary", ""), MultipartLimits())
-            return Body(FileIntake(self._archive, sender, self._finishers), parser)
-        raise UnsupportedMediaType(
-            "The body is of a kind that cannot be stored.", 'Send multipart/related; type="application/dicom".'
-        )
+        kind = parameters.get("type", DICOM).lower()
+        if name != "multipart/related" or kind not in (DICOM, JSON):
+            raise UnsupportedMediaType(
+                "The body is of a kind that cannot be stored.",
+                'Send multipart/related; type="application/dicom" or "application/dicom+json".',
+            )
+        parser = MultipartParser(parameters.get("boundary", ""), MultipartLimits())
+        if kind == JSON:
+            return Body(MetadataIntake(self._archive, sender), parser)
+        return Body(FileIntake(self._archive, sender, self._finishers), parser)
 
 
 async def _batches(request: Request) -> AsyncIterator[bytes]:
@@ -127,41 +133,49 @@ async def _batches(request: Request) -> AsyncIterator[bytes]:
         yield b"".join(held)
 
 
-def _response(root: str, study: str, results: Sequence[Stored]) -> Response:
+def _wanted(ranges: Iterable[MediaRange]) -> str:
+    """The media type of the answer. Raises NotAcceptable."""
+    for wanted in ranges:
+        for media_type in (JSON, PLAIN_JSON, XML):
+            if wanted.covers(media_type):
+                return media_type
+    raise NotAcceptable("The answer to a store request is application/dicom+json or application/dicom+xml.")
+
+
+def _response(root: str, study: str, results: Sequence[Stored], media_type: str) -> Response:
     """Status and payload, PS3.18 10.5.3 and Table I.2-1."""
     stored = [each for each in results if not each.reason]
     failed = [each for each in results if each.reason]
     status = 200 if not failed else 202 if stored else 409
-    return Response(json.dumps(_payload(root, study, stored, failed)), status, media_type=JSON)
+    payload = _payload(root, study, stored, failed)
+    text = document(xml_of(payload, XmlForm(""))) if media_type == XML else json_of(payload, JsonForm(""))
+    return Response(text, status, media_type=media_type)
 
 
-def _payload(root: str, study: str, stored: Sequence[Stored], failed: Sequence[Stored]) -> dict[str, Any]:
+def _payload(root: str, study: str, stored: Sequence[Stored], failed: Sequence[Stored]) -> Attributes:
     studies = {each.study for each in stored} or {study}
-    payload: dict[str, Any] = {}
+    payload: dict[int, str | tuple[Attributes, ...]] = {}
     if len(studies) == 1 and "" not in studies:
-        payload["00081190"] = {"vr": "UR", "Value": [f"{root}/studies/{next(iter(studies))}"]}
-    named = [_reference(each) | _reason(each) for each in failed if each.sop_instance]
+        payload[tags.RETRIEVE_URL] = f"{root}/studies/{next(iter(studies))}"
+    named = tuple(_reference(each) | _reason(each) for each in failed if each.sop_instance)
     if named:
-        payload["00081198"] = {"vr": "SQ", "Value": named}
+        payload[tags.FAILED_SOP_SEQUENCE] = named
     if stored:
-        payload["00081199"] = {"vr": "SQ", "Value": [_reference(each) | _place(root, each) for each in stored]}
-    unnamed = [_reason(each) for each in failed if not each.sop_instance]
+        payload[tags.REFERENCED_SOP_SEQUENCE] = tuple(_reference(each) | _place(root, each) for each in stored)
+    unnamed = tuple(_reason(each) for each in failed if not each.sop_instance)
     if unnamed:
-        payload["0008119A"] = {"vr": "SQ", "Value": unnamed}
+        payload[tags.OTHER_FAILURES_SEQUENCE] = unnamed
     return payload
 
 
-def _reference(result: Stored) -> dict[str, Any]:
-    return {
-        "00081150": {"vr": "UI", "Value": [result.sop_class]},
-        "00081155": {"vr": "UI", "Value": [result.sop_instance]},
-    }
+def _reference(result: Stored) -> dict[int, str]:
+    return {tags.REFERENCED_SOP_CLASS_UID: result.sop_class, tags.REFERENCED_SOP_INSTANCE_UID: result.sop_instance}
 
 
-def _place(root: str, result: Stored) -> dict[str, Any]:
+def _place(root: str, result: Stored) -> dict[int, str]:
     url = f"{root}/studies/{result.study}/series/{result.series}/instances/{result.sop_instance}"
-    return {"00081190": {"vr": "UR", "Value": [url]}}
+    return {tags.RETRIEVE_URL: url}
 
 
-def _reason(result: Stored) -> dict[str, Any]:
-    return {"00081197": {"vr": "US", "Value": [result.reason]}}
+def _reason(result: Stored) -> dict[int, str]:
+    return {tags.FAILURE_REASON: str(result.reason)}
