@@ -67,6 +67,7 @@ HOSTILE: dict[str, Speak] = {
     "a bomb": always(OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(10_000_000))),
     "endless chunks": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n[\r\n"),
     "a huge chunk": endless(OK + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n", b"a" * 65_536),
+    "endless trailers": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n", b"X: a\r\n"),
     "a bad chunk": always(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n[]\r\n"),
     "a huge length": always(OK + b"Content-Length: 99999999999999999999\r\n\r\n["),
     "a bad length": always(OK + b"Content-Length: -5\r\n\r\n[]"),

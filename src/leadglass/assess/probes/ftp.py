@@ -268,5 +268,5 @@ def _entries(body: bytes) -> Iterator[tuple[bool, str]]:
             is_folder, name = dos[1] == "<DIR>", dos[2]
         else:
             continue
-        if name not in (".", "..") and "/" not in name:
+        if name not in (".", "..") and "/" not in name and min(name) >= " ":
             yield is_folder, name
