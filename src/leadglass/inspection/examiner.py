@@ -29,8 +29,6 @@ from leadglass.model import DataSetLimits
 
 #: No payload and no identifier is shorter, in bytes.
 _SHORTEST: Final = 8
-#: Numbers are looked at as opaque bytes from this length on.
-_LONG_NUMBERS: Final = 64
 _PIXEL_DATA_LE: Final = b"\xe0\x7f\x10\0"
 _PIXEL_DATA_BE: Final = b"\x7f\xe0\0\x10"
 _ITEM_HEADER: Final = 8
@@ -156,11 +154,7 @@ class Examiner(DataSetScanner):
 
     def _examine(self, tag: int, vr: str, value: bytes, offset: int) -> None:
         """One value that is there as a whole."""
-        if vr in TEXT_VRS:
-            deserves = vr == "UI" or suspicious(value, explicit=False)
-        else:
-            deserves = vr in ("OB", "UN") or len(value) >= _LONG_NUMBERS
-        if deserves:
+        if vr not in TEXT_VRS or vr == "UI" or suspicious(value, explicit=False):
             path, private = self._place(tag), self._is_removable(tag)
             examine(self._findings, value, vr, offset, path, private=private, is_code=tag in _CODES)
 

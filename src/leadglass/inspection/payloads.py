@@ -200,7 +200,7 @@ def may_begin(data: bytes) -> bool:
 
 
 def rare_in_text(data: bytes) -> bool:
-    """Whether a run of text may hold any of the above: one look for a rare byte of each, in C."""
+    """Whether a run of elements may hold any of the above: one look in C for a rare byte of each, or for all of it."""
     return (
         (b"\x7f" in data and b"\x7fELF" in data)
         or (b"%" in data and (b"%PDF-" in data or b"X5O!P%@AP" in data))
@@ -210,8 +210,19 @@ def rare_in_text(data: bytes) -> bool:
         or (b"\xfa" in data and (b"\xfe\xed\xfa" in data or b"\xfa\xed\xfe" in data))
         or (b"\xca" in data and b"\xca\xfe\xba\xbe" in data)
         or (b"?" in data and b"<?php" in data)
-        or (b"PK" in data and (b"PK\x03\x04" in data or b"PK\x05\x06" in data))
-        or b"PE\0\0" in data
-        or b"vba" in data
-        or b"MSCF\0" in data
+        or (b"{" in data and b"{\\rtf1" in data)
+        or (b"\xc0" in data and b"\x01\x14\x02\0" in data)
+        or any(magic in data for magic in _WITHOUT_RARE_BYTE)
     )
+
+
+_WITHOUT_RARE_BYTE: Final = (
+    b"PE\0\0",
+    b"PK\x03\x04",
+    b"PK\x05\x06",
+    b"MSCF\0",
+    b"vbaP",
+    b"V\0B\0A\0",
+    b"\0asm\x01",
+    b"dex\n03",
+)

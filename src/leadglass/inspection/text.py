@@ -58,7 +58,7 @@ _GUARDED: Final = {
     b"=": re.compile(rb"=\s*[a-z\"'(]"),
     b"'": re.compile(rb"'\s*(?:or\b|;|--)"),
     b";": re.compile(rb";\s*(?:drop|delete|insert|update)\b"),
-    b"@": re.compile(rb"@[a-z]+\("),
+    b"@": re.compile(rb"@(?:echo|[a-z]+\()"),
     b"|": re.compile(rb"\|\s*'"),
     b"%": re.compile(rb"%2f|%pdf-"),
     b"!": re.compile(rb"!p%@ap\["),
@@ -83,8 +83,7 @@ def suspicious(run: bytes, *, explicit: bool) -> bool:
     return (
         any(guard in lowered and pattern.search(lowered) for guard, pattern in _GUARDED.items())
         or any(word in lowered for word in _WORDS)
-        # In Explicit VR, opaque values have headers of another form, and are looked at one by one.
-        or (not explicit and rare_in_text(run))
+        or rare_in_text(run)
     )
 
 
