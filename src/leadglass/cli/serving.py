@@ -16,6 +16,7 @@ from leadglass.crypto.keys import KeyDirectory, same_device
 from leadglass.server.control import ControlDoor
 from leadglass.server.dimse.listener import Listener
 from leadglass.server.web.door import WebDoor
+from leadglass.server.web.viewer import REMEDY, Bundle
 
 log = structlog.get_logger("serve")
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
@@ -54,6 +55,8 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int,
             log.warning("repaired", what=repair)
         if same_device(data, keys):
             log.warning("data and keys are on one device: whoever takes it has both")
+        if Bundle.load() is None:
+            log.warning("served without the viewer", remedy=REMEDY)
         # What is loaded by now stays: the collector need not look at it again and again.
         gc.freeze()
         # Each stored object makes some hundred short-lived tuples and no cycles.

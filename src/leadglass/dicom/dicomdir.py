@@ -6,6 +6,7 @@ of fixed size, so that records are laid out first and filled in after. All text 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from struct import Struct
 from typing import Final
 
@@ -170,7 +171,7 @@ def _lay_out(records: Iterable[_Record], position: int) -> int:
 
 
 def _items(records: Sequence[_Record]) -> Iterator[bytes]:
-    for record, following in zip(records, (*records[1:], None), strict=True):
+    for record, following in zip_longest(records, records[1:]):
         yield _item(record, following.position if following else 0)
         yield from _items(record.below)
 
