@@ -1,5 +1,8 @@
 """From inside a worker, everything but computing fails; what it does to itself harms one job."""
 
+import errno
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +81,23 @@ def test_a_worker_that_hangs_is_killed(name: str) -> None:
         assert failed.value.reason == "TIMED_OUT"
     finally:
         pool.close()
+
+
+@pytest.mark.parametrize(
+    ("wall", "error"),
+    [("restrict_files(libc)", errno.EACCES), ("filter_calls(load_libseccomp())", errno.EPERM)],
+)
+def test_each_wall_alone_keeps_files_away(wall: str, error: int) -> None:
+    program = (
+        "import ctypes, os\n"
+        "from leadglass.pixels.sandbox import filter_calls, load_libseccomp, restrict_files\n"
+        "libc = ctypes.CDLL(None)\n"
+        "assert libc.prctl(38, 1, 0, 0, 0) == 0\n"
+        f"{wall}\n"
+        "try:\n"
+        "    os.open('/etc/passwd', os.O_RDONLY)\n"
+        "except PermissionError as error:\n"
+        "    os._exit(error.errno)\n"
+        "os._exit(0)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == error

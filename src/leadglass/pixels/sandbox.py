@@ -85,16 +85,16 @@ def lock_down(limits: DecoderLimits) -> None:
     if len(list(Path("/proc/self/task").iterdir())) != 1:
         raise SandboxUnavailable("A worker has more than one thread.")
     libc = ctypes.CDLL(None, use_errno=True)
-    seccomp = _load_libseccomp()
+    seccomp = load_libseccomp()
     _bound(limits)
     for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_NO_NEW_PRIVS, 1)):
         if libc.prctl(option, value, 0, 0, 0) != 0:
             raise SandboxUnavailable("prctl is refused.")
-    _restrict_files(libc)
+    restrict_files(libc)
     # After Landlock, which needs a descriptor; from here on none can be opened, nor a process started.
     for what in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC):
         resource.setrlimit(what, (0, 0))
-    _filter_calls(seccomp)
+    filter_calls(seccomp)
     _prove()
 
 
@@ -113,7 +113,8 @@ def _bound(limits: DecoderLimits) -> None:
         resource.setrlimit(what, (bound, bound))
 
 
-def _restrict_files(libc: ctypes.CDLL) -> None:
+def restrict_files(libc: ctypes.CDLL) -> None:
+    """Landlock. Needs no_new_privs. Raises SandboxUnavailable."""
     version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION)
     if version < 1:
         raise SandboxUnavailable("The kernel has no Landlock, or a filter forbids it.")
@@ -128,7 +129,7 @@ def _restrict_files(libc: ctypes.CDLL) -> None:
         raise SandboxUnavailable("The kernel refuses to apply Landlock.")
 
 
-def _load_libseccomp() -> ctypes.CDLL:
+def load_libseccomp() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL("libseccomp.so.2")
     except OSError:
@@ -143,8 +144,9 @@ def _load_libseccomp() -> ctypes.CDLL:
     return library
 
 
-def _filter_calls(library: ctypes.CDLL) -> None:
-    """Everything that is not named is answered with EPERM, as a library expects of a call that it can do without."""
+def filter_calls(library: ctypes.CDLL) -> None:
+    """seccomp. Everything that is not named is answered with EPERM, as a library expects of a call that it can do
+    without. Raises SandboxUnavailable."""
     context = library.seccomp_init(_EPERM)
     if not context:
         raise SandboxUnavailable("libseccomp gives no filter.")
