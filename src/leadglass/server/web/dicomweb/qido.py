@@ -111,7 +111,7 @@ class Qido:
         answers = (_answer(row, level, asked, service) for row in page.rows)
         if model.is_json:
             form = JsonForm("")
-            body = b"[%b]" % b",".join(_bounded(json_of(answer, form) for answer in answers))
+            body = b"[%b]" % b",".join(bounded(json_of(answer, form) for answer in answers))
             return Response(body, media_type=model.value, headers=headers)
         if not page.rows:
             return Response(status_code=204, headers=headers)  # a multipart body has at least one part
@@ -121,12 +121,12 @@ class Qido:
 def _in_parts(answers: Iterable[Attributes], headers: dict[str, str]) -> Response:
     writer, form = MultipartWriter(), XmlForm("")
     parts: list[bytes] = []
-    for text in _bounded(document(xml_of(answer, form)) for answer in answers):
+    for text in bounded(document(xml_of(answer, form)) for answer in answers):
         parts += (writer.part(Content_Type=XML), text)
     return Response(b"".join((*parts, writer.end())), media_type=writer.content_type(XML), headers=headers)
 
 
-def _bounded(texts: Iterable[str]) -> Iterator[bytes]:
+def bounded(texts: Iterable[str]) -> Iterator[bytes]:
     """Raises ContentTooLarge (PS3.18 Table 10.6.3-1: 413)."""
     size = 0
     for text in texts:
