@@ -11,12 +11,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from leadglass.archive.metadata import base_of, limits_of, series_metadata, write_instance
-from leadglass.archive.retrieve import Retrieval
+from leadglass.archive.retrieve import InstanceRow, Retrieval
 from leadglass.dicom.json_model import JsonWriter
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.dicom.xml_model import XmlWriter, document
 from leadglass.errors import NotFound
-from leadglass.index.rows import InstanceRow
 from leadglass.server.web.authentication import principal_of
 from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, multipart, query_of
 from leadglass.server.web.dicomweb.representations import XML, wanted_model
