@@ -2,6 +2,7 @@
 
 import json as plain_json
 import re
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ from leadglass.assess.verify import verify
 from leadglass.crypto.signing import SigningKey, VerifyKey
 from leadglass.errors import FormatError, NotFound, VerificationFailed
 from tests.assess.reports import KEY, report
-from tests.served import peer_program
+from tests.lab.assessed import run_assessment, scope_text
+from tests.served import CLI, peer_program
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "formats" / "exposure-report.md"
 RENDERERS: dict[ReportFormat, Callable[[Report], bytes]] = {
@@ -135,3 +137,24 @@ def test_signed_json_and_sarif_are_still_json(tmp_path: Path) -> None:
         loaded = plain_json.loads(written(tmp_path, form).read_bytes())
         token = loaded["signature"] if form is ReportFormat.JSON else loaded["properties"]["leadglass/signature"]
         assert re.fullmatch(r"[A-Za-z0-9+/]{128}", token)
+
+
+def test_the_command_signs_with_a_key_that_is_only_its_owners(tmp_path: Path) -> None:
+    key = SigningKey.generate()
+    private, public = tmp_path / "sign.pem", tmp_path / "public.pem"
+    private.write_bytes(key.pem)
+    private.chmod(0o600)
+    openssl = peer_program("openssl")
+    subprocess.run([openssl, "pkey", "-in", private, "-pubout", "-out", public], check=True, timeout=60)
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    run_assessment(tmp_path, scope_text(["127.0.0.1"], [port]), ["--sign-key", str(private)])
+    verifying = [*CLI, "assess", "verify", str(tmp_path / "report.json"), "--key", str(public)]
+    done = subprocess.run(verifying, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, key.public.fingerprint in done.stdout) == (0, True)
+
+    private.chmod(0o644)
+    assessing = [*CLI, "assess", "exposure", "--scope", str(tmp_path / "scope.toml"), "--sign-key"]
+    for path, status in ((private, 3), (tmp_path / "absent.pem", 2)):
+        done = subprocess.run([*assessing, str(path)], capture_output=True, text=True, timeout=60)
+        assert done.returncode == status, done.stderr

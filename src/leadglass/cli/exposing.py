@@ -22,6 +22,7 @@ from leadglass.assess.report.sign import SIDECAR, ReportFormat, sign, token_of
 from leadglass.assess.scope import Scope, narrowed, read_scope
 from leadglass.assess.verify import verify
 from leadglass.assess.watching import Receivers, baseline_of, notice_of, parse_interval, read_receivers, send
+from leadglass.crypto.keys import read_private
 from leadglass.crypto.signing import SigningKey, VerifyKey
 from leadglass.errors import NotAvailable, RefusedForSafety, UsageError
 
@@ -83,7 +84,7 @@ def run(asked: Asked) -> None:
     interval = parse_interval(asked.every) if asked.every is not None else None
     receivers = read_receivers(asked.watch) if asked.watch is not None else Receivers()
     baseline = read_baseline(asked.baseline) if asked.baseline is not None else None
-    key = SigningKey.from_pem(_read(asked.sign_key)) if asked.sign_key is not None else None
+    key = SigningKey.from_pem(_read_private(asked.sign_key)) if asked.sign_key is not None else None
     report = _once(asked, key, baseline, confirmed="")
     send(receivers, notice_of(report))
     while interval is not None:
@@ -159,6 +160,12 @@ def _replace(path: Path, content: bytes) -> None:
         beside.replace(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _read_private(path: Path) -> bytes:
+    if not path.exists():
+        raise UsageError(f"{path} is missing.", "Make a key: openssl genpkey -algorithm ed25519 -out FILE")
+    return read_private(path)
 
 
 def _read(path: Path) -> bytes:

@@ -132,17 +132,27 @@ class KeyDirectory:
         return self.read(KeyFile.LOG_MARK) if self.exists(KeyFile.LOG_MARK) else None
 
     def _open(self, name: KeyFile) -> int:
-        path = self.path / name
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise _unreadable(path, error) from None
-        try:
-            _check(path, os.fstat(descriptor), stat.S_ISREG)
-        except RefusedForSafety:
-            os.close(descriptor)
-            raise
-        return descriptor
+        return _open_private(self.path / name)
+
+
+def read_private(path: Path) -> bytes:
+    """The content of a key file that lies anywhere. RefusedForSafety if it is missing, unreadable, a link, or shared
+    with others."""
+    with os.fdopen(_open_private(path), "rb") as file:
+        return file.read()
+
+
+def _open_private(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    try:
+        _check(path, os.fstat(descriptor), stat.S_ISREG)
+    except RefusedForSafety:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def same_device(a: Path, b: Path) -> bool:
