@@ -143,9 +143,12 @@ def _negotiation() -> Iterator[str]:
     )
     yield ""
     yield _prose(
-        "User Identity: the name of types 1 and 2 is recorded as a claim and proves nothing; passcodes, and what "
-        "the other types hold, are neither checked nor kept. No user is verified, so a positive response is never "
-        "sent, even when one was asked for (PS3.7 D.3.3.7.2)."
+        "User Identity: type 2 (name and passcode) of a user of this archive, and type 5 (JSON Web Token) of the "
+        "OpenID issuer that is configured, are verified. A proof that does not hold, or a user of another site than "
+        "the device's, is rejected; one that holds narrows what the device may query and retrieve to what the user "
+        "may, and a positive response is sent when it was asked for (PS3.7 D.3.3.7.2), its field empty. The name of "
+        "type 1, and of type 2 when no user has it here, is recorded as a claim and proves nothing: there is no "
+        "positive response. Types 3 and 4 are neither checked nor kept."
     )
     yield ""
 
