@@ -31,19 +31,19 @@ class Settings:
 
 def inspect_batch(batch: Sequence[Subject], settings: Settings) -> list[Inspected]:
     """One task of a worker. Raises NotAvailable when an engine that is configured cannot say."""
-    inspector = media_inspector(settings)
+    inspector = MediaInspector(FileInspector(engines=_engines(settings)))
     return [each for subject in batch for each in inspector.inspect(subject)]
 
 
 @cache
-def media_inspector(settings: Settings) -> MediaInspector:
-    """One a process: rules are compiled once."""
+def _engines(settings: Settings) -> Engines:
+    """One a process: rules are compiled once. Its scans are objects of their own, so that threads may share it."""
     begin: list[Callable[[Findings], Scan]] = []
     if settings.rules:
         begin.append(RuleSet(settings.extra_rules).begin)
     if settings.clamd:
         begin.append(Clamd(settings.clamd, limit=settings.clamd_limit).begin)
-    return MediaInspector(FileInspector(engines=Engines(tuple(begin))))
+    return Engines(tuple(begin))
 
 
 def inspect_all(
