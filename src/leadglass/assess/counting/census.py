@@ -4,7 +4,6 @@ A service has a census of its own; a host absorbs those of its services and a ru
 that is seen through two doors, or at two addresses, counts once.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -201,13 +200,6 @@ def parse_number(text: str) -> int | None:
     if not stripped.isascii() or not stripped.isdigit() or len(stripped) > 12:
         return None
     return int(stripped)
-
-
-def merge(parts: Iterable[Census], fingerprints: Fingerprints) -> Census:
-    merged = Census(fingerprints)
-    for part in parts:
-        merged.absorb(part)
-    return merged
 
 
 def _bounded(number: int | None, most: int) -> int:
