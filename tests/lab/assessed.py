@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.served import CLI
 
-PATIENCE = 100
+PATIENCE = 300
 
 
 @dataclass(frozen=True)
