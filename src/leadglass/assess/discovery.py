@@ -65,7 +65,8 @@ def kept_state(path: Path | None, scope_sha256: str, ports: Sequence[int]) -> It
         for address, open_ports in found.items():
             state.add(address, open_ports)
         yield state
-    path.unlink()
+    # Two runs on one scope may share it; whoever ends last finds it gone.
+    path.unlink(missing_ok=True)
 
 
 def _read(file: IO[str], header: Mapping[str, object]) -> dict[str, tuple[int, ...]]:

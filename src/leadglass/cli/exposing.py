@@ -106,7 +106,8 @@ def _once(asked: Asked, key: SigningKey | None, baseline: Baseline | None, confi
     parts = narrowed(scope, asked.targets)
     if scope.is_public and not asked.owned and scope.sha256 != confirmed:
         _confirm(scope)
-    kept = asked.state or asked.scope.with_name(asked.scope.name + ".state")
+    beside = asked.scope.with_name(asked.scope.name + ".state")
+    kept = asked.state or (beside if os.access(beside.parent, os.W_OK) else None)
     report = Run(Plan(scope, parts, kept), asked.outputs, key).once(baseline)
     terminal.show(report, Console(highlight=False))
     return report
