@@ -2,6 +2,8 @@
 
 import json
 import math
+from base64 import b64decode
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from struct import pack, unpack
@@ -70,6 +72,28 @@ def test_back_again(dataset: Dataset) -> None:
     assert again == document
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    datasets(),
+    st.sampled_from([*NATIVE, JPEG]),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=8),
+)
+def test_whatever_the_bytes_it_is_json_or_refused(
+    dataset: Dataset, syntax: TransferSyntax, changes: list[tuple[int, int]]
+) -> None:
+    data = bytearray(encode(dataset, syntax))
+    for place, byte in changes:
+        if data:
+            data[place % len(data)] = byte
+    try:
+        document = written(bytes(data), syntax)
+    except DataSetError:
+        return
+    assert list(document) == sorted(document)
+    with suppress(DataSetError):  # a code string with an accent, for one
+        encoded({name: each for name, each in document.items() if "Bulk" not in str(each)})
+
+
 @pytest.mark.parametrize("path", sample_files(), ids=lambda path: path.name)
 def test_sample(path: Path) -> None:
     data = path.read_bytes()
@@ -102,7 +126,7 @@ def assert_same(ours: Any, theirs: Any, *, binary: bool = True) -> None:
         if name not in theirs:  # what pydicom could not write
             continue
         mine, other = ours[name], theirs[name]
-        if "BulkDataURI" in mine or "BulkDataURI" in other:
+        if "BulkDataURI" in mine or "BulkDataURI" in other or len(b64decode(other.get("InlineBinary", ""))) > 1024:
             continue
         if mine["vr"] == "UN" != other["vr"]:  # in pydicom's dictionary of private elements
             assert int(name[:4], 16) & 1 or other["vr"] == "SQ"
