@@ -91,6 +91,7 @@ class WebTable(_Table):
     certificate: Path | None = None
     key: Path | None = None
     names: tuple[str, ...] = ()
+    origins: tuple[Annotated[str, Field(pattern=r"^https://[^/*]+$")], ...] = ()
     connections: Annotated[int, Field(ge=1, le=100_000)] = 1024
     connections_per_source: Annotated[int, Field(ge=1, le=100_000)] = 256
     header_seconds: _Seconds = 20.0
@@ -111,6 +112,12 @@ class WebTable(_Table):
         return WebConfig(chain=chain, **given)
 
 
+class SelfAuditTable(_Table):
+    """How often the archive is looked at from outside, as a stranger would."""
+
+    every_hours: Annotated[float, Field(ge=0.001, le=7 * 24)] = 24
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LEADGLASS_", env_nested_delimiter="__", frozen=True, extra="ignore")
 
@@ -119,6 +126,7 @@ class Settings(BaseSettings):
     web: WebTable = WebTable()
     sign_in: SignInTable = SignInTable()
     openid: OpenIdTable | None = None
+    self_audit: SelfAuditTable = SelfAuditTable()
 
     def archive_config(self) -> ArchiveConfig:
         openid = None if self.openid is None else self.openid.config()

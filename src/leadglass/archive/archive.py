@@ -40,6 +40,7 @@ from leadglass.pack.store import PackStore
 from leadglass.pack.writer import StoredObject
 
 DEFAULT_MAX_ANSWERS = 10_000
+DEFAULT_HTTPS_PORT = 8443
 
 
 def now_us() -> int:
@@ -69,6 +70,8 @@ class Archive:
         self.keys = keys
         self.limits = config.limits
         self.clock = config.clock
+        #: Where the web door listens while one does, so that links lead there.
+        self.https_port = DEFAULT_HTTPS_PORT
         self.max_answers = config.max_answers
         self.disk = DiskReserve(directory.path, config.reserve_bytes)
         self.index = Index.open(directory.index, root.derive("index"))

@@ -30,7 +30,7 @@ def init(
     typer.echo(f"keys          {keys}   (back these up apart from the data: without them nothing can be opened)")
     typer.echo(f"authority     SHA-256 {':'.join(fingerprint[i : i + 2] for i in range(0, 64, 2)).upper()}")
     typer.echo(f"names         {', '.join(dict.fromkeys([*(hostname or ()), *LOCAL_NAMES]))}")
-    typer.echo(f"sign in       {setup_link(keys, _first_administrator(data, keys))}")
+    typer.echo(f"sign in       {setup_link(keys, *_first_administrator(data, keys))}")
     typer.echo(
         "              as `admin`, once, within 24 hours from the first `leadglass serve`; it is not shown again"
     )
@@ -44,7 +44,7 @@ def init(
         )
 
 
-def _first_administrator(data: Path, keys: Path) -> str:
+def _first_administrator(data: Path, keys: Path) -> tuple[str, int]:
     """A user with a link that waits for the first `serve`; nobody can sign in before."""
     params = {
         "name": "admin",
@@ -55,5 +55,5 @@ def _first_administrator(data: Path, keys: Path) -> str:
         "waits": True,
     }
     with verbs(data, keys, None) as archive:
-        secret: str = archive.call("user-add", params)
-    return secret
+        secret, port = archive.call("user-add", params)
+    return secret, port

@@ -15,6 +15,7 @@ from leadglass.config import load
 from leadglass.crypto.keys import KeyDirectory, same_device
 from leadglass.server.control import ControlDoor
 from leadglass.server.dimse.listener import Listener
+from leadglass.server.selfaudit import SelfAudit
 from leadglass.server.web.door import WebDoor
 from leadglass.server.web.viewer import REMEDY, Bundle
 
@@ -64,15 +65,20 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int,
         listener = Listener(archive, settings.dimse.config(), chains, host, dimse_port)
         web = WebDoor(archive, settings.web.config(), chains, host, https_port)
         control = ControlDoor(archive, settings.dimse.drain_seconds)
+        doors = (listener.address, web.address)
+        audit = SelfAudit(archive, doors, settings.self_audit.every_hours * 3600)
         archive.enrolments.start_waiting()
         archive.housekeeping.start()
         listener.start()
         web.start()
+        archive.https_port = web.address[1]
         control.start()
+        audit.start()
         typer.echo(f"ready dimse-tls={_shown(listener.address)} https={_shown(web.address)}")
         sys.stdout.flush()
         received = signal.sigwait(_SIGNALS)
         log.info("stopping", signal=signal.Signals(received).name)
+        audit.close()
         control.close()
         web.close()
         listener.close()

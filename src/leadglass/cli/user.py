@@ -45,10 +45,10 @@ def add(
         "waits": False,
     }
     with verbs(data, keys, config) as archive:
-        secret: str = archive.call("user-add", params)
+        secret, port = archive.call("user-add", params)
     typer.echo(f"added {name}")
     if secret:
-        typer.echo(f"link, good once and for 24 hours: {setup_link(keys, secret)}")
+        typer.echo(f"link, good once and for 24 hours: {setup_link(keys, secret, port)}")
     else:
         typer.echo("One-time codes are set up at the first sign-in.")
 
@@ -57,9 +57,9 @@ def add(
 def reset(name: Name, data: Data, keys: Keys, config: Config = None) -> None:
     """Forget what a user signs in with, end sessions and tokens, and print a new link."""
     with verbs(data, keys, config) as archive:
-        secret: str = archive.call("user-reset", {"name": name})
+        secret, port = archive.call("user-reset", {"name": name})
     typer.echo(f"reset {name}")
-    typer.echo(f"link, good once and for 24 hours: {setup_link(keys, secret)}")
+    typer.echo(f"link, good once and for 24 hours: {setup_link(keys, secret, port)}")
 
 
 @app.command("list")
@@ -87,7 +87,7 @@ def _state(user: dict[str, Any]) -> str:
     return "enrolled" if user["enrolled"] else "not enrolled yet"
 
 
-def setup_link(keys: Path, secret: str, port: int = 8443) -> str:
+def setup_link(keys: Path, secret: str, port: int) -> str:
     """The secret stands in the fragment, which browsers send to nobody. The host is the first that `init` was given."""
     from leadglass.archive.provision import first_name
     from leadglass.crypto.keys import KeyDirectory

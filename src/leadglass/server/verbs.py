@@ -74,14 +74,16 @@ def _device_test(call: Call) -> dict[str, Any]:
     return dataclasses.asdict(diagnose(call.archive, call.principal, call.params["name"]))
 
 
-def _user_add(call: Call) -> str:
+def _user_add(call: Call) -> tuple[str, int]:
+    """The link's secret, empty where there is none, and the port that the link leads to."""
     params = call.params
     user = NewUser(params["name"], tuple(params["roles"]), params["site"], params["person"])
-    return call.archive.enrolments.add(call.principal, user, params["password"], waits=params["waits"])
+    secret = call.archive.enrolments.add(call.principal, user, params["password"], waits=params["waits"])
+    return secret, call.archive.https_port
 
 
-def _user_reset(call: Call) -> str:
-    return call.archive.enrolments.reset(call.principal, call.params["name"])
+def _user_reset(call: Call) -> tuple[str, int]:
+    return call.archive.enrolments.reset(call.principal, call.params["name"]), call.archive.https_port
 
 
 def _user_list(call: Call) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from leadglass.archive.archive import Archive
 from leadglass.server.web import health
@@ -24,8 +25,8 @@ from leadglass.server.web.viewer import Bundle, Viewer
 PUBLIC = (*SIGN_IN, *health.PUBLIC, "/static/")
 
 
-def build(archive: Archive, names: Collection[str]) -> Starlette:
-    """`names` are the host names under which people reach us."""
+def build(archive: Archive, names: Collection[str], origins: Collection[str] = ()) -> Starlette:
+    """`names` are the host names under which people reach us, `origins` other web applications that may use us."""
     assets = Assets()
     pages = Pages(assets, archive.sessions.idle_seconds)
     metrics = Metrics(archive)
@@ -44,6 +45,7 @@ def build(archive: Archive, names: Collection[str]) -> Starlette:
             Middleware(Measured, metrics=metrics),
             Middleware(SecurityHeaders),
             Middleware(Problems, answers=answers),
+            *_for_other_origins(origins),
             Middleware(Authentication, archive=archive, public=PUBLIC),
         ],
         exception_handlers={HTTPException: answers.of_http_exception},
@@ -51,3 +53,17 @@ def build(archive: Archive, names: Collection[str]) -> Starlette:
     # A redirect would tell a stranger's address apart from ours by its Host header only.
     app.router.redirect_slashes = False
     return app
+
+
+def _for_other_origins(origins: Collection[str]) -> list[Middleware]:
+    """Nothing unless some are configured (CORS). They bring a bearer token: our cookies are not for them."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=tuple(origins),
+            allow_methods=("GET", "POST"),
+            allow_headers=("Accept", "Authorization", "Content-Type"),
+        )
+    ]

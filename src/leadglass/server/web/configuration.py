@@ -8,10 +8,12 @@ from leadglass.crypto.tls import CertificateChain
 @dataclass(frozen=True, slots=True)
 class WebConfig:
     """`chain` is an operator's certificate, in place of the local authority's. `names` are host names that passkeys may
-    be bound to, besides those of the certificate. Times are seconds."""
+    be bound to, besides those of the certificate; `origins` other web applications that may use DICOMweb with a bearer
+    token from a browser. Times are seconds."""
 
     chain: CertificateChain | None = None
     names: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     connections: int = 1024
     connections_per_source: int = 256
     handshake_seconds: float = 20.0

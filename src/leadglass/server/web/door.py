@@ -31,7 +31,7 @@ class WebDoor:
         shown = (config.chain,) if config.chain else tuple(chains)
         files = CertificateFiles(shown)
         self._socket = _listen(host, port)
-        self._server = _Server(build(archive, {*config.names, *_names(shown)}), config, files)
+        self._server = _Server(build(archive, {*config.names, *_names(shown)}, config.origins), config, files)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
