@@ -14,7 +14,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "style-src 'self'",
         "font-src 'self'",
         "manifest-src 'self'",
-        "object-src blob:",
+        # The viewer makes the element of a PDF before it has the blob, and Chromium gives up on one that was forbidden.
+        "object-src 'self' blob:",
         "frame-src blob:",
         "frame-ancestors 'none'",
         "base-uri 'none'",
