@@ -1,5 +1,7 @@
 """Signing in and out as a browser does it."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -122,8 +124,8 @@ def test_weak_passwords_are_refused_and_the_link_lives_on(archive: Served) -> No
         assert post(client, "/setup/password", form).status_code == 303
 
 
-def test_sessions_outlive_the_process(furnished: Served, tmp_path: object) -> None:
-    with furnished.copy(tmp_path) as archive:  # type: ignore[arg-type]
+def test_sessions_outlive_the_process(furnished: Served, tmp_path: Path) -> None:
+    with furnished.copy(tmp_path) as archive:
         person = enrolled(archive, "jana", "clinician")
         with page_of(archive) as client:
             person.sign_in(client)
@@ -166,3 +168,13 @@ def test_other_pages_cannot_act_for_a_user(archive: Served, headers: dict[str, s
                 del client.headers[name]
         for path in ("/sign-in", "/sign-out", "/setup", "/sign-in/passkey/options"):
             assert client.post(path, data={"name": "x"}).status_code == 403, path
+
+
+def test_guessing_is_slowed_down(furnished: Served, tmp_path: Path) -> None:
+    with furnished.copy(tmp_path) as archive, page_of(archive) as client:
+        archive.run("user", "add", "lena", "--role", "clinician", "--password-stdin", stdin=f"{PASSWORD}\n")
+        person = Person("lena")
+        found = [person.sign_in(client, password="wrong wrong wrong") for _ in range(7)]
+        assert [answer.status_code for answer in found] == [401] * 6 + [429]
+        assert 0 < int(found[-1].headers["retry-after"]) <= 30
+        assert person.sign_in(client).status_code == 429

@@ -66,7 +66,10 @@ class Authentication:
         try:
             if len(given) > 1 or scheme.lower() != "bearer":
                 raise NotAuthenticated("Only one bearer token is understood.", "Send `Authorization: Bearer TOKEN`.")
-            return await run_in_threadpool(self._archive.tokens.principal, token.strip())
+            tokens, given_token = self._archive.tokens, token.strip()
+            if tokens.is_own(given_token):
+                return tokens.principal(given_token)
+            return await run_in_threadpool(tokens.principal, given_token)
         except NotAuthenticated:
             address = request.client.host if request.client else ""
             self._archive.refusals.record(RefusedPeer(Refusal.BEARER, address, action="token-refused"))

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from leadglass.archive.lockouts import LockedOut
 from leadglass.archive.users import role_of
 from leadglass.crypto.totp import new_secret
 from leadglass.errors import LeadglassError, NotAuthenticated
@@ -41,7 +42,7 @@ class PasswordPages:
         return self._page(request, local(request.query_params.get("next", "/")))
 
     def _page(self, request: Request, next_: str, error: LeadglassError | None = None) -> Response:
-        return self._steps.pages.page(
+        response = self._steps.pages.page(
             request,
             "sign-in.html",
             error.http_status if error is not None else 200,
@@ -50,6 +51,9 @@ class PasswordPages:
             passkeys=self._steps.place(request) is not None,
             provider=self._provider,
         )
+        if isinstance(error, LockedOut):
+            response.headers["retry-after"] = str(error.seconds)  # RFC 6585 4
+        return response
 
     async def _sign_in(self, request: Request) -> Response:
         form = await form_of(request)
