@@ -21,6 +21,8 @@ USER_ROLES = (Role.CLINICIAN, Role.STEWARD, Role.ADMINISTRATOR, Role.AUDITOR)
 HANDLE_BYTES = 32
 #: Lower case only, so that nobody can be mistaken for somebody whose name looks the same.
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@-]{0,62}[a-z0-9])?")
+#: A user, for those who must not reach into the index.
+User = AccountRow
 #: Now, in µs since 1970 UTC.
 Clock = Callable[[], int]
 T = TypeVar("T")

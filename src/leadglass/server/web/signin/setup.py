@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from leadglass.archive.users import User
 from leadglass.crypto.totp import new_secret
 from leadglass.errors import LeadglassError, NotAuthenticated, UsageError, VerificationFailed
-from leadglass.index.rows import AccountRow
 from leadglass.server.web.authentication import peer_of
 from leadglass.server.web.console.forms import Form, form_of
 from leadglass.server.web.signin.ceremonies import Ceremony
@@ -105,5 +105,5 @@ class SetupPages:
             return JSONResponse({"error": error.message, "remedy": error.remedy}, 400)
         return self._steps.proved(request, account, "passkey", "/")
 
-    def _account(self, request: Request, ceremony: Ceremony) -> AccountRow:
+    def _account(self, request: Request, ceremony: Ceremony) -> User:
         return self._archive.enrolments.account(ceremony.link, peer_of(request))

@@ -10,9 +10,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from leadglass.archive.archive import Archive
 from leadglass.archive.passkeys import Place
-from leadglass.archive.users import role_of
+from leadglass.archive.users import User, role_of
 from leadglass.errors import NotAuthenticated, UsageError
-from leadglass.index.rows import AccountRow
 from leadglass.model import Role
 from leadglass.server.web.authentication import peer_of
 from leadglass.server.web.pages import Pages
@@ -49,7 +48,7 @@ class Steps:
         key = request.cookies.get(STEP, "")
         self._ceremonies.keep(key, replace(self._ceremonies.see(key), **changes))
 
-    def account(self, ceremony: Ceremony) -> AccountRow:
+    def account(self, ceremony: Ceremony) -> User:
         """Who has proved itself in this ceremony. Raises NotAuthenticated."""
         account = self.archive.users.book.by_id.get(ceremony.account)
         if account is None or account.disabled or not ceremony.method:
@@ -61,7 +60,7 @@ class Steps:
         host = request.url.hostname or ""
         return Place(host, f"https://{request.headers['host']}") if host in self._names else None
 
-    def proved(self, request: Request, account: AccountRow, method: str, next_: str) -> Response:
+    def proved(self, request: Request, account: User, method: str, next_: str) -> Response:
         """Somebody has proved who it is: a session, or first the question in which role. Waits for the event."""
         if len(account.roles) > 1:
             response = go(request, "/sign-in/role")
@@ -69,7 +68,7 @@ class Steps:
             return response
         return self.signed_in(request, account, role_of(account, ""), method, next_)
 
-    def signed_in(self, request: Request, account: AccountRow, role: Role, method: str, next_: str) -> Response:
+    def signed_in(self, request: Request, account: User, role: Role, method: str, next_: str) -> Response:
         response = go(request, local(next_))
         give(response, SESSION, self.archive.sessions.open(account, role, method, peer_of(request)))
         take_back(response, STEP)
