@@ -164,7 +164,9 @@ class Leadglass:
         self._command(places, "init")
         roles = ("--aet", CLIENT_AET, "--role", "modality", "--role", "clinician")
         self._command(places, "device", "add", "bench", *roles, "--out", str(home / "device"))
-        process = _launch(home, [self._program(), "serve", "--dimse-port", str(free_port()), "--https-port", "0"], nodelay, places)
+        process = _launch(
+            home, [self._program(), "serve", "--dimse-port", str(free_port()), "--https-port", "0"], nodelay, places
+        )
         host, port = _await_ready_line(process, home / "log")
         device = home / "device"
         identity = Identity(device / "bench.key", device / "bench.crt", device / "ca.crt")
