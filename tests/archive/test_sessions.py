@@ -137,7 +137,7 @@ def test_grants_need_a_fresh_proof(archive: Archive, clock: Clock) -> None:
         archive.enrolments.reset(stale, "bert")
     with pytest.raises(ProofTooOld):
         archive.tokens.create(stale, TokenRequest("bert", HOUR))
-    archive.sessions.prove(secret, PEER)
+    archive.sessions.prove(secret, account.id, PEER)
     archive.enrolments.reset(archive.sessions.principal(secret), "bert")
     archive.users.disable(stale, "bert")  # what takes away is never put off
     assert {"user-add", "user-invite", "user-reset", "user-disable", "sign-in-again"} <= set(actions(archive))

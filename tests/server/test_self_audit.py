@@ -1,5 +1,6 @@
 """`serve` looks at itself from outside: nothing to report when closed, an alarm when a stranger gets something."""
 
+import socket
 from pathlib import Path
 
 from structlog.testing import capture_logs
@@ -47,3 +48,14 @@ def test_the_scope_is_our_own_doors_and_nothing_else() -> None:
     assert scope.networks == ("127.0.0.1/32", "8.8.8.8/32", "::1/128")
     assert scope.public == ("8.8.8.8/32",)
     assert scope.ports == (2762, 8443)
+
+
+def test_a_look_that_saw_nothing_is_a_failure(furnished: Served, tmp_path: Path) -> None:
+    folder = furnished.copy(tmp_path)
+    with opened(folder) as archive, socket.socket() as bound, capture_logs() as logs:
+        bound.bind(("127.0.0.1", 0))
+        audit = SelfAudit(archive, [bound.getsockname()], OFTEN)
+        audit.start()
+        eventually(lambda: any("could not be looked at" in line["event"] for line in logs))
+        audit.close()
+    assert events(folder, "self-audit")[0]["o"] == "failed"

@@ -28,11 +28,16 @@ RIGHTS: dict[Role, frozenset[Operation]] = {
 #: sees no pixels.
 LOCAL_RIGHTS = frozenset({Operation.ADMINISTER, Operation.IMPORT, Operation.REVIEW, Operation.QUARANTINE})
 
+#: What a token that is bound to patients is good for at most: the other verbs do not look at whose the object is.
+OF_PATIENTS = frozenset({Operation.QUERY, Operation.RETRIEVE})
+
 
 def may(principal: Principal, operation: Operation) -> bool:
     if principal.kind == "local":
         return operation in LOCAL_RIGHTS
     if principal.only is not None and operation not in principal.only:
+        return False
+    if principal.patients is not None and operation not in OF_PATIENTS:
         return False
     return any(operation in RIGHTS[role] for role in principal.roles)
 

@@ -14,7 +14,8 @@ from leadglass.dicom.uids import EXPLICIT_LE, TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import DataSetError, DecodingFailed
 from leadglass.model import DataSetLimits
 from leadglass.pixels.description import PixelDescription
-from leadglass.pixels.failure import Failure
+from leadglass.pixels.failure import MESSAGES, Failure
+from leadglass.pixels.limits import DecoderLimits
 from leadglass.pixels.pool import DecoderPool
 from leadglass.pixels.reading import describe
 from leadglass.pixels.rendering import Rendering
@@ -24,6 +25,8 @@ from leadglass.pixels.transcoding import changes
 _EXPLICIT: Final = TRANSFER_SYNTAXES[EXPLICIT_LE]
 #: PS3.5 7.1.2: longer values have no length.
 _LONGEST_VALUE: Final = UNDEFINED - 1
+#: Bytes of one frame as it is stored.
+MOST_STORED: Final = DecoderLimits().encoded_bytes
 _OFFSET_TABLES: Final = (tags.EXTENDED_OFFSET_TABLE, tags.EXTENDED_OFFSET_TABLE_LENGTHS)
 
 
@@ -46,7 +49,7 @@ class Decoding:
     def rendered(self, frames: InstanceFrames, number: int, rendering: Rendering) -> bytes:
         """A frame as a JPEG or PNG file, counted as disclosed. Raises as `frame`."""
         description = self._described(frames)
-        return self._pool.render(description, b"".join(frames.open(number)), rendering, number)
+        return self._pool.render(description, _whole(frames.open(number)), rendering, number)
 
     def data_set(self, frames: InstanceFrames, transfer_syntax: str) -> Iterator[Buffer]:
         """The whole data set with its frames in another transfer syntax (PS3.5 A.4, 8.2), counted as disclosed. Raises
@@ -94,10 +97,21 @@ class Decoding:
     def _transcoded(
         self, description: PixelDescription, frames: InstanceFrames, number: int, transfer_syntax: str
     ) -> bytes:
-        frame = b"".join(frames.open(number))
+        frame = _whole(frames.open(number))
         if transfer_syntax == EXPLICIT_LE:
             return self._pool.decode(description, frame, number)
         return self._pool.transcode(description, frame, transfer_syntax)
+
+
+def _whole(pieces: Iterable[Buffer]) -> bytes:
+    """One frame as it is stored. Raises DecodingFailed before more is held than a decoder takes: a small deflated
+    object may inflate to gigabytes."""
+    frame = bytearray()
+    for piece in pieces:
+        if len(frame) + len(piece) > MOST_STORED:
+            raise DecodingFailed(MESSAGES[Failure.TOO_LARGE], reason=Failure.TOO_LARGE.name)
+        frame += piece
+    return bytes(frame)
 
 
 def _encapsulated(frames: Iterable[bytes]) -> Iterator[bytes]:

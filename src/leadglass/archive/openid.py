@@ -91,6 +91,9 @@ class Provider:
             raise NotAuthenticated(*_REFUSED)
         role, patients = self._rights(claims)
         name = str(claims.get(self._config.user_claim) or claims["sub"])
+        if account is None and name in self._users.book.by_name:
+            # On record it would look like the local user of that name.
+            raise NotAuthenticated(*_REFUSED)
         return Principal(
             kind="user",
             name="".join(each if each.isprintable() else "?" for each in name)[:64],

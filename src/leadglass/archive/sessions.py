@@ -74,9 +74,12 @@ class Sessions:
                 self._live[row.digest] = replace(self._live[row.digest], seen=max(now, row.seen))
         return _principal(row, account)
 
-    def prove(self, secret: str, peer: str) -> None:
-        """Its user has just proved once more who it is. Raises NotAuthenticated."""
+    def prove(self, secret: str, account_id: int, peer: str) -> None:
+        """The user of an account has just proved once more who it is, for a session of its own. Raises
+        NotAuthenticated, also when the session is somebody else's: a proof is no good for a cookie from elsewhere."""
         row, account = self._good(digest_of(secret))
+        if account.id != account_id:
+            raise NotAuthenticated("That session is somebody else's.", "Sign out, and sign in once more.")
         now = self._clock()
 
         def write(writing: Writing) -> None:
@@ -85,7 +88,9 @@ class Sessions:
 
         self._committer.run(write)
         with self._lock:
-            self._live[row.digest] = replace(row, seen=now, proved=now)
+            # It may have ended meanwhile, and stays ended.
+            if row.digest in self._live:
+                self._live[row.digest] = replace(row, seen=now, proved=now)
 
     def end(self, secret: str, peer: str) -> None:
         """Sign-out, at once; on record soon after. Nothing happens when there is no such session."""

@@ -297,6 +297,8 @@ def _network(text: str) -> Network:
         network = ipaddress.ip_network(text)
     except ValueError:
         raise UsageError(f"{text} in the scope is not a network.", "Write 192.0.2.0/24, without host bits.") from None
+    if network.version == 6 and network.overlaps(_MAPPED):
+        raise UsageError(f"{text} stands for addresses of IPv4.", "Write those as IPv4.")
     if network.num_addresses == 1:
         _require_unicast(network.network_address, text)
     return network
@@ -344,6 +346,7 @@ def _is_public(network: Network) -> bool:
     return not (network.is_private or network.is_loopback or network.is_link_local or _inside(network, _SHARED))
 
 
+_MAPPED: Final = ipaddress.ip_network("::ffff:0:0/96")  # RFC 4291 2.5.5.2
 _SHARED: Final = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598
 
 

@@ -75,10 +75,8 @@ class SelfAudit:
             scope.write_text(self._scope.toml(datetime.now(UTC)))
             try:
                 code = self._run(("--scope", str(scope), "--json", str(report), "--yes-i-own-these"), Path(folder))
-                if code == _NO_FINDINGS:
-                    return Looked()
-                if code == _FINDINGS:
-                    return Looked(_titles(json.loads(report.read_bytes())))
+                if code in (_NO_FINDINGS, _FINDINGS):
+                    return judged(json.loads(report.read_bytes()), self._scope.ports)
             except (OSError, ValueError, LookupError, subprocess.TimeoutExpired) as error:
                 return Looked(failed=type(error).__name__)
         return Looked(failed=f"the auditor ended with {code}")
@@ -121,8 +119,19 @@ class SelfAudit:
         )
 
 
-def _titles(report: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(finding["title"]) for finding in report["findings"])
+def judged(report: dict[str, Any], ports: Sequence[int]) -> Looked:
+    """What a report says of doors at these ports. Closed is only what was reached and understood: a look that saw
+    nothing has found nothing out."""
+    findings = tuple(str(finding["title"]) for finding in report["findings"])
+    if findings:
+        return Looked(findings)
+    reached = {service["port"] for host in report["hosts"] for service in host["services"]}
+    missing = sorted(set(ports) - reached)
+    if missing:
+        return Looked(failed=f"no answer at port {', '.join(map(str, missing))}")
+    if report["unknowns"]:
+        return Looked(failed="; ".join(sorted({str(each["what"]) for each in report["unknowns"]}))[:500])
+    return Looked()
 
 
 @dataclass(frozen=True, slots=True)

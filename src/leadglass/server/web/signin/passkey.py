@@ -54,7 +54,7 @@ class PasskeyRoutes:
         account = self._archive.sign_in.with_passkey(document, challenge, place, peer_of(request))
         if account.id != principal_of(request).account:
             raise NotAuthenticated("That passkey is somebody else's.", "Use your own.")
-        self._archive.sessions.prove(request.cookies.get(SESSION, ""), peer_of(request))
+        self._archive.sessions.prove(request.cookies.get(SESSION, ""), account.id, peer_of(request))
         response = go(request, local(str(document.get("next", "/"))))
         take_back(response, STEP)
         return response

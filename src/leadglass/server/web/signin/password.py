@@ -148,7 +148,7 @@ class PasswordPages:
             )
             if not account.totp:
                 raise NotAuthenticated("The one-time code is not enrolled yet.", "Sign out, and sign in once more.")
-            self._archive.sessions.prove(request.cookies.get(SESSION, ""), peer_of(request))
+            self._archive.sessions.prove(request.cookies.get(SESSION, ""), account.id, peer_of(request))
         except NotAuthenticated as error:
             return self._again_page(request, next_, error)
         return RedirectResponse(next_, 303)
