@@ -13,7 +13,7 @@ from leadglass.archive.sessions import SessionLimits
 from leadglass.archive.tokens import TokenRequest
 from leadglass.archive.users import NewUser
 from leadglass.errors import NotAuthenticated, NotAuthorised, ProofTooOld, UsageError, VerificationFailed
-from leadglass.index.rows import AccountRow
+from leadglass.index.account_rows import AccountRow
 from leadglass.model import Operation, Principal, Role
 from tests.served import Served
 

@@ -9,8 +9,9 @@ from leadglass.dicom import tags
 from leadglass.errors import DataSetError, NotFound, UsageError
 from leadglass.index.answers import AVAILABLE_TRANSFER_SYNTAX_UID
 from leadglass.index.attributes import series_from, study_from
+from leadglass.index.held_rows import ListedReview
 from leadglass.index.index import Index
-from leadglass.index.rows import InstanceState, ListedReview, NewDevice, NewDeviceKey
+from leadglass.index.rows import InstanceState, NewDevice, NewDeviceKey
 from leadglass.model import Level, Scope
 from tests.index.samples import (
     ARCHIVE_ID,

@@ -6,7 +6,7 @@ from leadglass.crypto.passwords import Passwords
 from leadglass.crypto.totp import matching_step
 from leadglass.crypto.wrapping import unwrap_key, wrap_key
 from leadglass.errors import VerificationFailed
-from leadglass.index.rows import AccountRow
+from leadglass.index.account_rows import AccountRow
 
 
 class Credentials:

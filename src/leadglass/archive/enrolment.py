@@ -15,8 +15,8 @@ from leadglass.archive.signin import address_of
 from leadglass.archive.tokens import Tokens, digest_of
 from leadglass.archive.users import Clock, NewUser, Users, grant
 from leadglass.errors import NotAuthenticated, UsageError
+from leadglass.index.account_rows import AccountRow, EnrolmentRow
 from leadglass.index.index import Index
-from leadglass.index.rows import AccountRow, EnrolmentRow
 from leadglass.model import Operation, Principal
 
 LIFE_US = 24 * 3600 * 1_000_000

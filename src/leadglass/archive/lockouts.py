@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from leadglass.archive.committer import Committer, Writing
 from leadglass.errors import NotAuthenticated
+from leadglass.index.account_rows import LockoutRow
 from leadglass.index.index import Index
-from leadglass.index.rows import LockoutRow
 
 #: Failures in a row that cost nothing, for an account and for an address, behind which there may be a hospital.
 FREE = {"account": 5, "address": 30}

@@ -20,7 +20,7 @@ from leadglass.archive.committer import Writing
 from leadglass.archive.tokens import digest_of, shown
 from leadglass.archive.users import HANDLE_BYTES, Clock, NewUser, Users, check, grant
 from leadglass.errors import NotAuthenticated, NotAuthorised, NotAvailable, UsageError
-from leadglass.index.rows import AccountRow
+from leadglass.index.account_rows import AccountRow
 from leadglass.model import DEFAULT_SITE, Operation, Principal, Role
 
 #: Asymmetric ones only: a shared secret could be used by the client that knows it to make tokens itself.

@@ -17,8 +17,8 @@ from webauthn.helpers.structs import (
 from leadglass.archive.committer import Writing
 from leadglass.archive.users import Clock, Users
 from leadglass.errors import VerificationFailed
+from leadglass.index.account_rows import AccountRow, PasskeyRow
 from leadglass.index.index import Index
-from leadglass.index.rows import AccountRow, PasskeyRow
 
 NAME = "Leadglass"
 

@@ -17,7 +17,8 @@ from leadglass.archive.studykeys import open_wrapped
 from leadglass.crypto.keys import RootKey
 from leadglass.crypto.wrapping import unwrap_key, wrap_key
 from leadglass.errors import NotFound, Quarantined, UsageError
-from leadglass.index.rows import NewQuarantined, ObjectLocation, QuarantineRow
+from leadglass.index.held_rows import NewQuarantined, QuarantineRow
+from leadglass.index.rows import ObjectLocation
 from leadglass.inspection.inspector import Verdict
 from leadglass.model import AccessEvent, Operation, Outcome, Principal, Scope
 from leadglass.pack.format import Location, StudyKey

@@ -15,7 +15,8 @@ from leadglass.dicom.attributes import decode_elements
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import NotFound, UsageError
 from leadglass.index.attributes import WANTED_TAGS, series_from, study_from
-from leadglass.index.rows import InstanceRow, InstanceState, ListedReview, ReviewRow
+from leadglass.index.held_rows import ListedReview, ReviewRow
+from leadglass.index.rows import InstanceRow, InstanceState
 from leadglass.model import AccessEvent, Operation, Outcome, Principal, Scope
 
 if TYPE_CHECKING:

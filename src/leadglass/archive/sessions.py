@@ -11,8 +11,8 @@ from leadglass.archive.committer import Committer, Writing
 from leadglass.archive.tokens import digest_of, shown
 from leadglass.archive.users import Clock, Users
 from leadglass.errors import NotAuthenticated
+from leadglass.index.account_rows import AccountRow, SessionRow
 from leadglass.index.index import Index
-from leadglass.index.rows import AccountRow, SessionRow
 from leadglass.model import AccessEvent, Outcome, Principal, Role
 
 _SECOND = 1_000_000

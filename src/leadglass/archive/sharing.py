@@ -11,7 +11,8 @@ from leadglass.archive.committer import Writing
 from leadglass.archive.freshness import require_fresh
 from leadglass.archive.users import grant
 from leadglass.errors import NotAuthorised, NotFound, UsageError
-from leadglass.index.rows import AccountRow, ShareRow, StudyRow
+from leadglass.index.account_rows import AccountRow, ShareRow
+from leadglass.index.rows import StudyRow
 from leadglass.model import Operation, Principal, Role
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from leadglass.archive.lockouts import Lockouts
 from leadglass.archive.passkeys import Passkeys, Place
 from leadglass.archive.users import Users, grant
 from leadglass.errors import LeadglassError, NotAuthenticated, VerificationFailed
-from leadglass.index.rows import AccountRow
+from leadglass.index.account_rows import AccountRow
 from leadglass.model import AccessEvent, Outcome, Principal
 
 

@@ -13,8 +13,8 @@ from leadglass.archive.committer import Committer, Writing
 from leadglass.archive.freshness import require_fresh
 from leadglass.archive.users import Clock, Users, grant, role_of
 from leadglass.errors import NotAuthenticated, NotFound, UsageError
+from leadglass.index.account_rows import AccountRow, TokenRow
 from leadglass.index.index import Index
-from leadglass.index.rows import AccountRow, TokenRow
 from leadglass.model import Operation, Principal, Role
 
 #: So that scanners of source code and logs recognise one that was left lying about.

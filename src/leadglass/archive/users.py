@@ -12,8 +12,8 @@ from leadglass.archive.authorise import authorise
 from leadglass.archive.committer import Committer, Writing
 from leadglass.archive.freshness import require_fresh
 from leadglass.errors import NotFound, UsageError
+from leadglass.index.account_rows import AccountRow
 from leadglass.index.index import Index
-from leadglass.index.rows import AccountRow
 from leadglass.model import DEFAULT_SITE, AccessEvent, Operation, Outcome, Principal, Role
 
 USER_ROLES = (Role.CLINICIAN, Role.STEWARD, Role.ADMINISTRATOR, Role.AUDITOR)

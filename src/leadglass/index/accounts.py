@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from leadglass.errors import UsageError
-from leadglass.index.rows import (
+from leadglass.index.account_rows import (
     AccountRow,
     EnrolmentRow,
     LockoutRow,

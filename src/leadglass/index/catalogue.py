@@ -24,15 +24,7 @@ from leadglass.index.lookup import (
     study_by_id,
     study_row,
 )
-from leadglass.index.rows import (
-    InstanceRow,
-    InstanceState,
-    NewInstance,
-    SeriesFields,
-    SeriesRow,
-    StudyFields,
-    StudyRow,
-)
+from leadglass.index.rows import InstanceRow, InstanceState, NewInstance, SeriesFields, SeriesRow, StudyFields, StudyRow
 from leadglass.index.terms import Terms
 from leadglass.index.uidcode import pack_uid, uid_hash
 

@@ -8,26 +8,19 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 from leadglass.index import accounts, answers, chain, find, locate, lookup, prepared, quarantine, registry, review
-from leadglass.index.connection import create_file, engine
-from leadglass.index.migration import upgrade
-from leadglass.index.rows import (
+from leadglass.index.account_rows import (
     AccountRow,
-    Counts,
-    DeviceRow,
     EnrolmentRow,
-    EventRow,
-    InstanceRow,
-    ListedReview,
     LockoutRow,
     PasskeyRow,
-    QuarantineRow,
-    ReviewRow,
     SessionRow,
     ShareRow,
-    StudyRow,
     TokenRow,
-    WriterRow,
 )
+from leadglass.index.connection import create_file, engine
+from leadglass.index.held_rows import ListedReview, QuarantineRow, ReviewRow
+from leadglass.index.migration import upgrade
+from leadglass.index.rows import Counts, DeviceRow, EventRow, InstanceRow, StudyRow, WriterRow
 from leadglass.index.terms import Terms
 from leadglass.index.transaction import Transaction
 from leadglass.model import Attributes, Level, Scope

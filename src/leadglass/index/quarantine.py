@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from leadglass.index.catalogue import ADVANCE_PACK
-from leadglass.index.rows import NewQuarantined, ObjectLocation, QuarantineRow
+from leadglass.index.held_rows import NewQuarantined, QuarantineRow
+from leadglass.index.rows import ObjectLocation
 from leadglass.model import Scope
 
 _SELECT = (

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from leadglass.index.rows import ListedReview, ReviewRow
+from leadglass.index.held_rows import ListedReview, ReviewRow
 from leadglass.index.uidcode import unpack_uid
 from leadglass.model import Scope
 
