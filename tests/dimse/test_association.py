@@ -3,7 +3,6 @@
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
-from struct import pack
 
 import pytest
 from hypothesis import given
@@ -18,48 +17,26 @@ from leadglass.dimse.events import (
     AssociationRejected,
     AssociationRequested,
     CommandReceived,
-    DataReceived,
     Event,
     Released,
     ReleaseRequested,
 )
-from leadglass.dimse.items import UserInformation
-from leadglass.dimse.message import CEchoRq, CFindRq, CStoreRq, CStoreRsp, Message, encode_command
-from leadglass.dimse.negotiation import choose, propose
+from leadglass.dimse.message import CStoreRq, encode_command
+from leadglass.dimse.negotiation import choose
 from leadglass.dimse.pdu import (
     P_DATA_TF,
     PDU_HEADER,
     Abort,
-    AssociateAc,
     AssociateRj,
-    AssociateRq,
     Pdu,
     ReleaseRp,
     ReleaseRq,
-    decode,
     encode,
 )
-from leadglass.dimse.values import INVALID_PARAMETER, UNEXPECTED_PARAMETER, UNEXPECTED_PDU, UNRECOGNISED_PDU
+from leadglass.dimse.values import INVALID_PARAMETER, UNEXPECTED_PDU, UNRECOGNISED_PDU
 from leadglass.errors import ProtocolError, UsageError
 from leadglass.model import AssociationLimits
-
-LIMITS = AssociationLimits()
-CT, FIND = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.2.2.1"
-SYNTAX = "1.2.840.10008.1.2.1"
-USER = UserInformation(LIMITS.max_pdu, "1.2.3")
-RQ = AssociateRq("CALLED", "CALLING", propose([(CT, [SYNTAX]), (FIND, [SYNTAX])]), USER)
-RESULTS = choose(RQ.contexts, lambda _: [SYNTAX])
-AC = AssociateAc("CALLED", "CALLING", RESULTS, USER)
-ECHO = CEchoRq(1, "1.2.840.10008.1.1")
-
-
-def value(context_id: int, control: int, data: bytes) -> bytes:
-    return pack(">IBB", len(data) + 2, context_id, control) + data
-
-
-def p_data(*values: bytes) -> bytes:
-    body = b"".join(values)
-    return PDU_HEADER.pack(P_DATA_TF, len(body)) + body
+from tests.dimse.associations import AC, CT, ECHO, LIMITS, RESULTS, RQ, SYNTAX, USER, established, p_data, value
 
 
 def in_state(state: State) -> Association:
@@ -91,13 +68,6 @@ def in_state(state: State) -> Association:
 
 def _take(pdu: Pdu) -> Callable[[Association], object]:
     return lambda association: association.receive(encode(pdu))
-
-
-def established() -> tuple[Association, Association]:
-    requestor, acceptor = Association.requestor(LIMITS), Association.acceptor(LIMITS)
-    acceptor.receive(requestor.request(RQ))
-    requestor.receive(acceptor.accept(RESULTS, USER))
-    return requestor, acceptor
 
 
 @pytest.mark.parametrize("state", State)
@@ -275,104 +245,6 @@ def test_lengths_are_bounded_before_anything_is_read(header: str, state: State) 
     with pytest.raises(ProtocolError) as caught:
         in_state(state).begin_pdu(bytes.fromhex(header))
     assert caught.value.reason == INVALID_PARAMETER
-
-
-class TestMessages:
-    @given(st.lists(st.binary(max_size=700), max_size=6), st.integers(128, 700), st.integers(1, 300))
-    def test_any_chunks_arrive_as_sent(self, chunks: list[bytes], max_length: int, piece: int) -> None:
-        requestor, acceptor = Association.requestor(LIMITS), Association.acceptor(AssociationLimits(max_pdu=max_length))
-        acceptor.receive(requestor.request(RQ))
-        requestor.receive(acceptor.accept(RESULTS, replace(USER, max_length=max_length)))
-        message = CStoreRq(1, CT, "1.2.3." + "4" * 50, move_originator_ae="SOMEBODY")
-        pdus = [requestor.command(1, message, True), *(bytes(pdu) for pdu in requestor.data(1, chunks))]
-        assert all(len(pdu) == max_length // 2 * 2 + 6 for pdu in pdus[1:-1])
-        stream = b"".join(pdus)
-        events: list[Event] = []
-        for start in range(0, len(stream), piece):
-            events += acceptor.receive(stream[start : start + piece])
-        command, *data = events
-        assert command == CommandReceived(1, message, True)
-        fragments = [event for event in data if isinstance(event, DataReceived)]
-        assert b"".join(fragment.data for fragment in fragments) == b"".join(chunks)
-        assert [fragment.last for fragment in fragments] == [False] * (len(fragments) - 1) + [True]
-
-    def test_a_reply_is_one_buffer(self) -> None:
-        requestor, acceptor = established()
-        message = CFindRq(1, FIND)
-        assert requestor.reply(3, message, b"identifier") == requestor.command(3, message, True) + b"".join(
-            requestor.data(3, [b"identifier"])
-        )
-        first, second = acceptor.receive(requestor.reply(3, message, b"identifier"))
-        assert first == CommandReceived(3, message, True)
-        assert isinstance(second, DataReceived)
-        assert (bytes(second.data), second.last) == (b"identifier", True)
-
-    def test_a_large_reply_keeps_to_the_peers_length(self) -> None:
-        requestor, acceptor = established()
-        stream = requestor.reply(3, CFindRq(1, FIND), bytes(200_000))
-        data = [event for event in acceptor.receive(stream) if isinstance(event, DataReceived)]
-        assert [len(event.data) for event in data] == [131_066, 68_934]
-
-    def test_fragments_are_views_of_the_transports_buffer(self) -> None:
-        requestor, acceptor = established()
-        acceptor.receive(requestor.command(1, CStoreRq(1, CT, "1.2"), True))
-        pdu = b"".join(requestor.data(1, [b"pixels"]))
-        buffer = bytearray(pdu[6:])
-        assert acceptor.begin_pdu(pdu[:6]) == len(buffer)
-        (event,) = acceptor.finish_pdu(memoryview(buffer))
-        assert isinstance(event, DataReceived)
-        assert event.data.obj is buffer
-
-    def test_a_command_and_its_data_may_share_a_pdu(self) -> None:
-        _, acceptor = established()
-        command = encode_command(CStoreRq(1, CT, "1.2"), True)
-        pdu = p_data(value(1, 1, command[:20]), value(1, 3, command[20:]), value(1, 0, b"ab"), value(1, 2, b""))
-        kinds = [type(event) for event in acceptor.receive(pdu)]
-        assert kinds == [CommandReceived, DataReceived, DataReceived]
-
-    @pytest.mark.parametrize(
-        "values",
-        [
-            [],
-            [pack(">IBB", 1, 1, 3)],
-            [pack(">IBB", 3, 1, 3)],
-            [pack(">IB", 3, 1)],
-            [value(1, 0, b"data before a command")],
-            [value(5, 3, encode_command(ECHO, False))],
-            [value(2, 3, encode_command(ECHO, False))],
-            [value(1, 1, b"half"), value(3, 1, b"a message")],
-            [value(1, 1, b"half"), value(1, 2, b"data")],
-            [value(1, 3, encode_command(CStoreRq(1, CT, "1.2"), True)), value(3, 2, b"other context")],
-            [value(1, 3, encode_command(CStoreRq(1, CT, "1.2"), True)), value(1, 3, encode_command(ECHO, False))],
-            [value(1, 3, encode_command(ECHO, False)), value(1, 2, b"no data set was announced")],
-            [value(1, 1, bytes(16_385))],
-            [value(1, 0, b"")] * 257,
-        ],
-    )
-    def test_values_out_of_order_are_refused(self, values: list[bytes]) -> None:
-        _, acceptor = established()
-        with pytest.raises(ProtocolError) as caught:
-            acceptor.receive(p_data(*values))
-        assert caught.value.reason in (INVALID_PARAMETER, UNEXPECTED_PARAMETER)
-        assert decode(7, memoryview(acceptor.abort_for(caught.value))[6:], LIMITS) == Abort(2, caught.value.reason)
-
-    @pytest.mark.parametrize(
-        ("message", "bounded"), [(CFindRq(1, FIND), True), (CStoreRsp(1, 0), True), (CStoreRq(1, CT, "1.2"), False)]
-    )
-    def test_identifiers_are_bounded_and_stored_data_sets_are_not(self, message: Message, bounded: bool) -> None:
-        requestor, acceptor = established()
-        acceptor.receive(requestor.command(1, message, True))
-        stream = b"".join(map(bytes, requestor.data(1, [bytes(LIMITS.identifier_bytes + 2)])))
-        if bounded:
-            with pytest.raises(ProtocolError):
-                acceptor.receive(stream)
-        else:
-            acceptor.receive(stream)
-
-    def test_sending_on_a_context_that_was_not_accepted(self) -> None:
-        requestor, _ = established()
-        with pytest.raises(UsageError):
-            requestor.command(5, ECHO, False)
 
 
 @given(st.sampled_from(sorted(State, key=lambda state: state.name)), st.lists(st.binary(max_size=80), max_size=4))

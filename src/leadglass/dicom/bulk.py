@@ -81,9 +81,6 @@ class BulkFinder(ElementWalker):
         self._path += (bulk.tag, 0)
         self._open.append(True)
 
-    def _choose_fragment(self, first: bool) -> Handling:  # noqa: ARG002 - the base class asks
-        return Handling.SKIP
-
     def _on_fragment(self, offset: int, length: int, table: bytes | None) -> None:  # noqa: ARG002
         # The first item is the basic offset table (PS3.5 A.4).
         if self._fragments is not None and self._frame.fragments > 1:

@@ -199,9 +199,6 @@ class ModelWriter(ElementWalker):
         self._put_bulk(bulk.tag, bulk.vr)
         self._sequences_open.append(_Sequence(bulk.tag))
 
-    def _choose_fragment(self, _first: bool) -> Handling:
-        return Handling.SKIP
-
     def _on_sequence(self, tag: int) -> None:
         self._sequences_open.append(_Sequence(tag))
 

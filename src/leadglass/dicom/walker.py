@@ -10,6 +10,7 @@ from typing import Final
 from leadglass.dicom.container import NO_END, Bulk, Container, Element, Handling, Mode
 from leadglass.dicom.dictionary import vr_of
 from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, NOT_A_VR, SHORT_VRS, UNDEFINED, Codec
+from leadglass.dicom.hooks import ElementHooks
 from leadglass.dicom.inflate import Inflater
 from leadglass.dicom.tags import DOUBLE_FLOAT_PIXEL_DATA, FLOAT_PIXEL_DATA, PIXEL_DATA
 from leadglass.dicom.uids import TransferSyntax
@@ -27,7 +28,7 @@ _NO_TAG: Final = 1 << 32
 _WINDOW: Final = 16 * 1024
 
 
-class ElementWalker:
+class ElementWalker(ElementHooks):
     """Walks one data set. Raises DataSetError for what PS3.5 does not allow and for what is beyond `limits`."""
 
     def __init__(self, syntax: TransferSyntax, limits: DataSetLimits) -> None:
@@ -72,44 +73,6 @@ class ElementWalker:
             raise self._error("The data set ends inside an element, item or sequence.", 0)
         self._check_group_length(self._frame, self._base)
         return self._base
-
-    # What a subclass decides and receives.
-
-    def _choose(self, tag: int, length: int) -> Handling:
-        """What to do with the value of an element. Must give the same answer when asked again."""
-        raise NotImplementedError
-
-    def _on_value(self, element: Element) -> None:
-        """A value that was kept."""
-
-    def _on_bulk(self, bulk: Bulk) -> None:
-        """A value that is skipped or streamed begins."""
-
-    def _on_stream(self, part: memoryview) -> None:
-        """Bytes of the value that is streamed."""
-
-    def _on_sequence(self, tag: int) -> None:
-        """A sequence begins."""
-
-    def _on_item(self) -> None:
-        """An item begins."""
-
-    def _on_end(self) -> None:
-        """An item, a sequence or encapsulated pixel data has ended."""
-
-    def _on_fragments(self, bulk: Bulk) -> None:
-        """Encapsulated pixel data begins."""
-
-    def _choose_fragment(self, first: bool) -> Handling:
-        """What to do with the basic offset table (`first`) or a fragment."""
-        raise NotImplementedError
-
-    def _on_fragment(self, offset: int, length: int, table: bytes | None) -> None:
-        """A fragment, or the basic offset table when `table` is given."""
-
-    def _plain(self, _buf: bytes, pos: int) -> int:
-        """Reads a run of unremarkable elements; returns the position of the first other one."""
-        return pos
 
     # Bytes.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from leadglass.dicom.container import Bulk, Handling
+from leadglass.dicom.container import Bulk
 from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, UNDEFINED, Codec
 from leadglass.dicom.part10 import encode_file_meta
 from leadglass.dicom.uids import IMPLEMENTATION_VERSION_NAME, TransferSyntax
@@ -94,12 +94,6 @@ class Survey(ElementWalker):
         super()._note_order(tag, pos)
         if not self._stack and tag > ORIGINAL_ATTRIBUTES_SEQUENCE and self._insert_at is None:
             self._insert_at = self._base + pos
-
-    def _choose(self, tag: int, length: int) -> Handling:  # noqa: ARG002 - no value is looked at
-        return Handling.SKIP
-
-    def _choose_fragment(self, first: bool) -> Handling:  # noqa: ARG002
-        return Handling.SKIP
 
     def _on_bulk(self, bulk: Bulk) -> None:
         if self._stack:

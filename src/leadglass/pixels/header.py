@@ -207,6 +207,3 @@ class PixelHeader(ElementWalker):
         if len(self._stack) == 1:
             self.pixels = bulk.tag, bulk.vr
         self._path.append(None)
-
-    def _choose_fragment(self, first: bool) -> Handling:  # noqa: ARG002
-        return Handling.SKIP
