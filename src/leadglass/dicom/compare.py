@@ -32,13 +32,15 @@ class ContentDigest:
 
 def content_digest(chunks: Iterable[bytes | bytearray], syntax: TransferSyntax, limits: DataSetLimits) -> ContentDigest:
     """The digest of the data set that `chunks` make up. Raises DataSetError as `DataSetScanner` does."""
-    digester = _Digester(syntax, limits)
+    digester = Digester(syntax, limits)
     for chunk in chunks:
         digester.feed(chunk)
     return digester.finish()
 
 
-class _Digester(ElementWalker):
+class Digester(ElementWalker):
+    """Two running digests, one of the elements and one of the pixels."""
+
     def __init__(self, syntax: TransferSyntax, limits: DataSetLimits) -> None:
         super().__init__(syntax, limits)
         self._elements_hash = hashlib.sha256()

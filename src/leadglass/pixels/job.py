@@ -36,4 +36,14 @@ class Transcode:
     transfer_syntax: str
 
 
-Job = Decode | Check | Render | Transcode
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """To where two frames differ; they come one after the other, the first of `length` bytes."""
+
+    description: PixelDescription
+    other: PixelDescription
+    length: int
+    rendering: Rendering
+
+
+Job = Decode | Check | Render | Transcode | Compare

@@ -8,9 +8,10 @@ import numpy as np
 
 from leadglass.dicom.uids import EXPLICIT_LE
 from leadglass.pixels.codecs import decode
+from leadglass.pixels.compare import compare
 from leadglass.pixels.description import PixelDescription, Sample, VoiFunction, Window
 from leadglass.pixels.failure import CannotDecode, Codestream, Failure
-from leadglass.pixels.job import Check, Decode, Job, Render, Transcode
+from leadglass.pixels.job import Check, Compare, Decode, Job, Render, Transcode
 from leadglass.pixels.render import render
 from leadglass.pixels.rendering import Format, Rendering, Viewport
 from leadglass.pixels.syntaxes import ENCODED, JPEG_BASELINE, JPEG_XL_LOSSLESS
@@ -19,6 +20,9 @@ from leadglass.pixels.transcode import native, transcode
 
 def perform(job: Job, frame: memoryview) -> tuple[Codestream, bytes | bytearray | memoryview]:
     """The result of a job. Raises CannotDecode, MemoryError."""
+    if isinstance(job, Compare):
+        first, second = decode(job.description, frame[: job.length]), decode(job.other, frame[job.length :])
+        return first.codestream, compare(job.description, first, second, job.rendering).encode()
     decoded = decode(job.description, frame)
     match job:
         case Check():
@@ -50,6 +54,7 @@ def warm_up() -> None:
         frame = bytes(each % 251 for each in range(description.frame_bytes))
         for rendering in (Rendering(viewport=Viewport(8, 8)), Rendering(Format.PNG, sigmoid)):
             perform(Render(description, rendering), memoryview(frame))
+            perform(Compare(description, description, len(frame), rendering), memoryview(frame + frame[::-1]))
     jpeg = imagecodecs.jpeg8_encode(np.zeros((16, 16, 3), np.uint8))
     perform(Decode(replace(colour, transfer_syntax=JPEG_BASELINE)), memoryview(jpeg))
     jpegxl = imagecodecs.jpegxl_encode(np.zeros((16, 16, 3), np.uint8), numthreads=1)

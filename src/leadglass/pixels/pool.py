@@ -14,8 +14,9 @@ from typing import Final
 
 from leadglass.errors import DecodingFailed, NotAvailable
 from leadglass.pixels.description import PixelDescription
+from leadglass.pixels.difference import PixelDifference
 from leadglass.pixels.failure import MESSAGES, Codestream, Failure
-from leadglass.pixels.job import Check, Decode, Job, Render, Transcode
+from leadglass.pixels.job import Check, Compare, Decode, Job, Render, Transcode
 from leadglass.pixels.limits import DecoderLimits
 from leadglass.pixels.process import SandboxMissing, WorkerFailed, WorkerProcess
 from leadglass.pixels.rendering import Rendering
@@ -65,6 +66,22 @@ class DecoderPool:
         set, `transcoding.changes` says. Raises DecodingFailed, NotAvailable."""
         job = Transcode(description.of_frame(1), transfer_syntax)
         return self._done(description, job, frame, 2 * description.frame_bytes)
+
+    def compare(
+        self,
+        description: PixelDescription,
+        frame: Bytes,
+        other: PixelDescription,
+        other_frame: Bytes,
+        rendering: Rendering,
+        number: int = 1,
+    ) -> PixelDifference:
+        """Where frame `number` of one object differs from that of another, in stored values. Raises DecodingFailed,
+        also for frames of two sizes, NotAvailable."""
+        job = Compare(description.of_frame(number), other.of_frame(number), len(frame), rendering)
+        larger = max(description, other, key=lambda each: each.frame_bytes)
+        answer = self._done(larger, job, b"".join((frame, other_frame)), self._limits.decoded_bytes)
+        return PixelDifference.decode(answer, description)
 
     def check(self, description: PixelDescription, frame: Bytes) -> Checked:
         """Whether a frame decodes to what is declared. Raises NotAvailable."""

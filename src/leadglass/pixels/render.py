@@ -39,9 +39,15 @@ _FINE_QUALITY: Final = 90
 
 def render(description: PixelDescription, decoded: Decoded, rendering: Rendering) -> bytes:
     """The encoded image. Overlays are not burnt in. Raises CannotDecode."""
+    image = image_of(description, decoded, rendering.window)
+    return encoded(placed(image, description.aspect, rendering.viewport), rendering)
+
+
+def image_of(description: PixelDescription, decoded: Decoded, window: Window | None) -> Image.Image:
+    """In gray or RGB, pixel by pixel. Raises CannotDecode."""
     photometric = decoded_photometric(description)
     if photometric in MONOCHROME:
-        shown = _gray(description, decoded.samples[..., 0], rendering.window)
+        shown = _gray(description, decoded.samples[..., 0], window)
     elif photometric == PALETTE_COLOR and description.palette is not None:
         shown = _coloured(_meaningful(description, decoded.samples[..., 0]), description.palette)
     elif photometric in ("RGB", "YBR_FULL") and description.samples_per_pixel == 3:
@@ -51,7 +57,7 @@ def render(description: PixelDescription, decoded: Decoded, rendering: Rendering
     image = Image.fromarray(np.ascontiguousarray(shown), "YCbCr" if photometric == "YBR_FULL" else None)
     if image.mode == "YCbCr":  # PS3.3 C.7.6.3.1.2, YBR_FULL: the equations of JFIF.
         image = image.convert("RGB")
-    return _encoded(_placed(image, description.aspect, rendering.viewport), rendering)
+    return image
 
 
 # Gray: PS3.4 Figure N.2-1.
@@ -183,7 +189,7 @@ def _to_8_bits(description: PixelDescription, samples: Array) -> Gray:
 # Place and format.
 
 
-def _placed(image: Image.Image, aspect: float, viewport: Viewport | None) -> Image.Image:
+def placed(image: Image.Image, aspect: float, viewport: Viewport | None) -> Image.Image:
     """Square pixels (C.7.6.3.1.7), then the region and size asked for (PS3.18 8.3.5.1.3)."""
     left, top, width, height = 0, 0, image.width, image.height
     if viewport is not None:
@@ -209,7 +215,7 @@ def _placed(image: Image.Image, aspect: float, viewport: Viewport | None) -> Ima
     return image
 
 
-def _encoded(image: Image.Image, rendering: Rendering) -> bytes:
+def encoded(image: Image.Image, rendering: Rendering) -> bytes:
     target = io.BytesIO()
     if rendering.format is Format.PNG:
         image.save(target, "PNG", compress_level=4)
