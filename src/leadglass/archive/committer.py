@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
+import structlog
+
 from leadglass.archive.journal import DISCLOSING, ChainHead, Journal
 from leadglass.archive.studykeys import Salts
 from leadglass.errors import LeadglassError, NotAvailable, OutOfResources
@@ -15,6 +17,7 @@ from leadglass.index.index import Index
 from leadglass.index.transaction import Transaction
 from leadglass.model import AccessEvent
 
+log = structlog.get_logger("archive")
 T = TypeVar("T")
 MAX_BATCH = 64
 
@@ -86,7 +89,10 @@ class Committer:
         return self.submit(job).result()
 
     def record(self, event: AccessEvent, study_id: int | None = None) -> Future[None]:
-        return self.submit(lambda writing: writing.record(event, study_id))
+        """Put an event on record. Many do not wait for it: that it could not be written is said in any case."""
+        written = self.submit(lambda writing: writing.record(event, study_id))
+        written.add_done_callback(lambda done: _say_lost(event.action, done))
+        return written
 
     def close(self) -> None:
         """Commit what is queued, then stop."""
@@ -138,6 +144,12 @@ class Committer:
             self._journal.head = head  # the chain goes on from the last event that is durable
             self._salts.forget()
             raise
+
+
+def _say_lost(action: str, written: Future[None]) -> None:
+    error = written.exception()
+    if error is not None:
+        log.error("an event could not be put on record", action=action, kind=type(error).__name__)
 
 
 def _explained(error: Exception) -> Exception:
