@@ -1,10 +1,11 @@
 """TOML and environment → one small frozen config for each room.
 
-The file has a table for each: `[archive]`, `[dimse]`, `[web]`, `[sign_in]` and `[openid]`. `LEADGLASS_CONFIG` names it
-unless `--config` does.
+The file has a table for each: `[archive]`, `[dimse]`, `[web]`, `[sign_in]`, `[openid]`, `[inspection]` and
+`[self_audit]`. `LEADGLASS_CONFIG` names it unless `--config` does.
 """
 
 import tomllib
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,8 +17,14 @@ from leadglass.archive.archive import DEFAULT_MAX_ANSWERS, ArchiveConfig
 from leadglass.archive.disk import DEFAULT_RESERVE
 from leadglass.archive.openid import OpenIdConfig
 from leadglass.archive.sessions import SessionLimits
+from leadglass.archive.suspension import DEFAULT_OBJECTS, DEFAULT_SECONDS, SuspensionLimits
 from leadglass.crypto.tls import CertificateChain
-from leadglass.errors import UsageError
+from leadglass.errors import NotAvailable, UsageError
+from leadglass.inspection.batch import Settings as EngineSettings
+from leadglass.inspection.batch import engines_of
+from leadglass.inspection.clamav import DEFAULT_LIMIT
+from leadglass.inspection.engines import Engines
+from leadglass.inspection.verdict import Findings
 from leadglass.model import Role
 from leadglass.server.dimse.session import DoorConfig
 from leadglass.server.web.configuration import WebConfig
@@ -116,6 +123,31 @@ class SelfAuditTable(_Table):
     """How often the archive is looked at from outside, as a stranger would."""
 
     every_hours: Annotated[float, Field(ge=0.001, le=7 * 24)] = 24
+class InspectionTable(_Table):
+    """What reads along beside the inspection of everything that arrives, and when a device is shut out."""
+
+    rules: bool = False
+    extra_rules: tuple[Path, ...] = ()
+    clamd: str = ""
+    clamd_limit_mib: Annotated[int, Field(ge=1, le=4095)] = DEFAULT_LIMIT // 1024**2
+    suspend_after: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_OBJECTS
+    suspend_within_hours: Annotated[float, Field(gt=0, le=24 * 365)] = DEFAULT_SECONDS / 3600
+
+    def engines(self) -> Engines:
+        """Raises UsageError for rules that cannot be read or do not compile."""
+        settings = EngineSettings(
+            self.rules or bool(self.extra_rules), self.extra_rules, self.clamd, self.clamd_limit_mib * 1024**2
+        )
+        engines = engines_of(settings)
+        # Rules are compiled now, and not with the first object; clamd may come up later, and stores wait for it.
+        with suppress(NotAvailable):
+            engines.start(Findings()).close()
+        return engines
+
+    def suspension(self) -> SuspensionLimits:
+        return SuspensionLimits(self.suspend_after, round(self.suspend_within_hours * 3600))
+
+
 
 
 class Settings(BaseSettings):
@@ -130,7 +162,13 @@ class Settings(BaseSettings):
 
     def archive_config(self) -> ArchiveConfig:
         openid = None if self.openid is None else self.openid.config()
-        return replace(self.archive.config(), sessions=self.sign_in.limits(), openid=openid)
+    inspection: InspectionTable = InspectionTable()
+        return replace(self.local_config(), sessions=self.sign_in.limits(), openid=openid)
+
+    def local_config(self) -> ArchiveConfig:
+        """For a command that opens the archive itself: nobody signs in to it."""
+        inspection = self.inspection
+        return replace(self.archive.config(), engines=inspection.engines(), suspension=inspection.suspension())
 
 
 def load(path: Path | None) -> Settings:

@@ -19,6 +19,7 @@ class Refusal(Enum):
 
     UNKNOWN_KEY = "its key is not enrolled"
     DISABLED = "the device is disabled"
+    SUSPENDED = "the device is suspended: what it sent was held back again and again"
     KEY_RETIRED = "its key was replaced by a renewal and the overlap is over"
     CERTIFICATE_EXPIRED = "its certificate is expired"
     CALLING_AE = "the calling AE title is not one of the device's"
@@ -67,6 +68,8 @@ class DeviceBook:
         if device.disabled:
             raise AssociationRefused(Refusal.DISABLED, device.name)
         if key.retired_at is not None and key.retired_at <= now_us:
+        if device.suspended is not None:
+            raise AssociationRefused(Refusal.SUSPENDED, device.name)
             raise AssociationRefused(Refusal.KEY_RETIRED, device.name)
         if key.not_after <= now_us:
             raise AssociationRefused(Refusal.CERTIFICATE_EXPIRED, device.name)

@@ -24,6 +24,7 @@ from leadglass.archive.refusals import RefusalRecorder
 from leadglass.archive.sessions import SessionLimits, Sessions
 from leadglass.archive.signin import SignIn
 from leadglass.archive.studykeys import Keyring, Salts, open_wrapped
+from leadglass.archive.suspension import SuspensionLimits
 from leadglass.archive.tokens import Tokens
 from leadglass.archive.users import Clock, Users
 from leadglass.archive.writers import begin_chain, close_chain
@@ -31,6 +32,7 @@ from leadglass.crypto.certificates import parse_certificate
 from leadglass.crypto.keys import KeyDirectory, KeyFile
 from leadglass.index.index import Index
 from leadglass.index.rows import InstanceRow
+from leadglass.inspection.engines import Engines
 from leadglass.model import DataSetLimits
 from leadglass.pack.backend import FilesystemBackend
 from leadglass.pack.format import Location, StudyKey
@@ -59,6 +61,9 @@ class ArchiveConfig:
     clock: Clock = now_us
     sessions: SessionLimits = field(default_factory=SessionLimits)
     openid: OpenIdConfig | None = None
+    #: What reads along beside inspection: nothing unless configured.
+    engines: Engines = field(default_factory=Engines)
+    suspension: SuspensionLimits = field(default_factory=SuspensionLimits)
 
 
 class Archive:
@@ -69,6 +74,8 @@ class Archive:
         self.directory = directory
         self.keys = keys
         self.limits = config.limits
+        self.engines = config.engines
+        self.suspension = config.suspension
         self.clock = config.clock
         #: Where the web door listens while one does, so that links lead there.
         self.https_port = DEFAULT_HTTPS_PORT

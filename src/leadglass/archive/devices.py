@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from leadglass.archive.admission import DeviceBook
-from leadglass.archive.authorise import authorise
+from leadglass.archive.authorise import authorise, may
 from leadglass.archive.committer import Committer, Writing
 from leadglass.archive.freshness import require_fresh
 from leadglass.crypto.certificates import Certificate
@@ -111,6 +111,40 @@ class Registry:
         def write(writing: Writing) -> None:
             writing.tx.update_device(device.id, disabled=True)
             writing.record(_grant(principal, "device-disable", name, None))
+
+        self._change(write)
+
+    def suspend(self, name: str, objects: int) -> None:
+        """Shut a device out for so many objects that were held back; at once, as `disable`. Raises NotFound."""
+        device = self.device(name)
+
+        def write(writing: Writing) -> None:
+            writing.tx.suspend_device(device.id, time.time_ns() // 1000)
+            writing.record(
+                AccessEvent(
+                    action="device-suspended",
+                    outcome=Outcome.REFUSED,
+                    principal="system:leadglass",
+                    detail={"device": name, "objects": objects},
+                )
+            )
+
+        self._change(write)
+
+    def enable(self, principal: Principal, name: str) -> None:
+        """Lift a suspension. Stewards may, since they have seen what was held back. Raises NotFound, UsageError."""
+        if not may(principal, Operation.QUARANTINE):
+            authorise(principal, Operation.ADMINISTER)
+        require_fresh(principal, time.time_ns() // 1000)
+        device = self.device(name)
+        if device.disabled:
+            raise UsageError(f"{name} is disabled, and stays so.", "Enrol it under a new name with a new key.")
+        if device.suspended is None:
+            raise UsageError(f"{name} is not suspended.")
+
+        def write(writing: Writing) -> None:
+            writing.tx.resume_device(device.id, time.time_ns() // 1000)
+            writing.record(_grant(principal, "device-enable", name, None))
 
         self._change(write)
 

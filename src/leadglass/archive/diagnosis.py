@@ -26,6 +26,7 @@ SOON_US = 30 * _DAY_US
 REMEDIES = {
     Refusal.UNKNOWN_KEY: "Install the certificate of its enrolment on it, or enrol its own with --cert or --csr.",
     Refusal.DISABLED: "If it is to come back, enrol it under a new name with a new key.",
+    Refusal.SUSPENDED: "Look at it with `leadglass quarantine list`; when it is clean, lift this with `device enable`.",
     Refusal.KEY_RETIRED: "Install the certificate of its last renewal on the device.",
     Refusal.CERTIFICATE_EXPIRED: "Give it a new one with `leadglass device renew`.",
     Refusal.CALLING_AE: "Set the device's own AE title to one of its enrolment, or enrol that title too.",
@@ -110,6 +111,8 @@ def _standing(device: DeviceRow) -> tuple[tuple[str, ...], tuple[str, ...]]:
     now = time.time_ns() // 1000
     if device.disabled:
         return (f"{Refusal.DISABLED.value}. {REMEDIES[Refusal.DISABLED]}",), ()
+    if device.suspended is not None:
+        return (f"{Refusal.SUSPENDED.value}. {REMEDIES[Refusal.SUSPENDED]}",), ()
     good = [key for key in device.keys if key.retired_at is None or key.retired_at > now]
     lasting = max((key.not_after for key in good), default=0)
     if lasting <= now:

@@ -80,9 +80,9 @@ def _check_instance(archive: "Archive", row: InstanceRow, deep: bool) -> str:
 
 
 def _check_quarantine(archive: "Archive", deep: bool) -> list[str]:
-    """Released objects too: the original stays beside. Nothing opens a destroyed one."""
+    """Originals of released and disarmed objects too. Nothing opens a destroyed one."""
     problems = []
-    for state in ("held", "released"):
+    for state in ("held", "released", "disarmed"):
         for row in archive.index.quarantine_rows(Scope(None), state):
             try:
                 reader = open_quarantined(archive, row)

@@ -31,11 +31,16 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What became of an object. `keeps_bytes` is false when the sealed copy is to be given up."""
+    """What became of an object. `keeps_bytes` is false when the sealed copy is to be given up, `keeps_original` true
+    when its original was put into quarantine too. `disarmed`: something was cut away; `removed`: elements among it."""
 
     placement: Placement
     keeps_bytes: bool
-    study_id: int | None = None
+    study_id: int
+    instance_id: int
+    disarmed: bool = False
+    removed: tuple[str, ...] = ()
+    keeps_original: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Compare:
 def place(writing: Writing, incoming: Incoming, relations: Mapping[int, Relation], salts: Salts) -> Placed | Compare:
     """Put an object into the index with its event, or say what must be compared first."""
     known = _known(writing, incoming)
-    if twin := _identical(known, incoming):
+    if twin := _identical(writing, known, incoming):
         return _again(writing, incoming, twin)
     unknown = tuple(row for row in known if row.id not in relations)
     if unknown:
@@ -62,13 +67,14 @@ def place(writing: Writing, incoming: Incoming, relations: Mapping[int, Relation
 
 def _known(writing: Writing, incoming: Incoming) -> list[InstanceRow]:
     """The versions that an object is compared with, the one shown first: what its site is shown, and what arrived under
-    the same claim, wherever a steward moved it. What came under another claim and is hidden cannot block this one."""
+    the same claim, wherever a steward moved it. What came under another claim and is hidden cannot block this one, nor
+    can what was withdrawn, unless it is this very object."""
     tx = writing.tx
     own = _claimed(tx.studies(incoming.claim.study), incoming.claim)
     rows = [
         row
         for row in tx.instances(incoming.sop_instance)
-        if _is_shown(row, incoming) or (own is not None and row.claim_id == own.id)
+        if _is_shown(row, incoming) or (own is not None and row.claim_id == own.id and _may_block(row, incoming))
     ]
     return sorted(rows, key=lambda row: row.state)
 
@@ -77,9 +83,16 @@ def _is_shown(row: InstanceRow, incoming: Incoming) -> bool:
     return row.state is InstanceState.VISIBLE and row.site == incoming.claim.site
 
 
-def _identical(known: list[InstanceRow], incoming: Incoming) -> InstanceRow | None:
+def _may_block(row: InstanceRow, incoming: Incoming) -> bool:
+    return row.state is not InstanceState.WITHDRAWN or row.digest == incoming.stored.digest
+
+
+def _identical(writing: Writing, known: list[InstanceRow], incoming: Incoming) -> InstanceRow | None:
+    """The version that arrived, or is stored, with these very bytes."""
     for row in known:
-        if row.digest == incoming.stored.digest and row.transfer_syntax == incoming.syntax.uid:
+        if row.transfer_syntax != incoming.syntax.uid:
+            continue
+        if row.digest == incoming.stored.digest or writing.tx.received_as(row.id) == incoming.received:
             return row
     return None
 
@@ -88,8 +101,8 @@ def _again(writing: Writing, incoming: Incoming, row: InstanceRow) -> Placed:
     """The same object once more: stored once, answered as the first time."""
     refused = row.state is InstanceState.CONFLICT
     placement = Placement.REFUSED if refused else Placement.DUPLICATE
-    _record(writing, incoming, placement, row.study_id)
-    return Placed(placement, keeps_bytes=False, study_id=row.study_id)
+    _record(writing, incoming, placement, row.study_id, row.digest)
+    return Placed(placement, keeps_bytes=False, study_id=row.study_id, instance_id=row.id)
 
 
 def _add(
@@ -109,8 +122,8 @@ def _add(
     instance_id = tx.add_instance(_instance(incoming, series_id, state))
     if state is not InstanceState.VISIBLE:
         tx.add_review(instance_id, _reason(placement, is_owner, series_is_free, against))
-    _record(writing, incoming, placement, study.id)
-    return Placed(placement, keeps_bytes=True, study_id=study.id)
+    _record(writing, incoming, placement, study.id, incoming.stored.digest)
+    return Placed(placement, keeps_bytes=True, study_id=study.id, instance_id=instance_id)
 
 
 def _standing(
@@ -196,8 +209,18 @@ def _instance(incoming: Incoming, series_id: int, state: InstanceState) -> NewIn
     )
 
 
-def _record(writing: Writing, incoming: Incoming, placement: Placement, study_id: int) -> None:
+def _record(writing: Writing, incoming: Incoming, placement: Placement, study_id: int, stored: bytes) -> None:
+    """`stored`: SHA-256 of what is kept of it."""
     principal = incoming.principal
+    detail: dict[str, object] = {
+        "instance": incoming.sop_instance,
+        "received": incoming.received.hex(),
+        "placement": placement.value,
+    }
+    if stored != incoming.received:
+        detail["stored"] = stored.hex()
+    if incoming.findings:
+        detail["findings"] = list(incoming.findings)
     writing.record(
         AccessEvent(
             action="security-other-pixels" if placement is Placement.REFUSED else "store",
@@ -207,11 +230,7 @@ def _record(writing: Writing, incoming: Incoming, placement: Placement, study_id
             person=principal.person,
             study=incoming.claim.study,
             peer=incoming.peer,
-            detail={
-                "instance": incoming.sop_instance,
-                "received": incoming.stored.digest.hex(),
-                "placement": placement.value,
-            },
+            detail=detail,
         ),
         study_id,
     )

@@ -29,6 +29,7 @@ class ImportOutcome(StrEnum):
     STORED = "stored"
     DUPLICATE = "already there"
     UNVERIFIED = "kept for review"
+    DISARMED = "disarmed"
     QUARANTINED = "quarantined"
     REFUSED = "refused"
     NOT_DICOM = "not DICOM"
@@ -51,6 +52,10 @@ _OUTCOMES = {
     Placement.BESIDE: ImportOutcome.UNVERIFIED,
     Placement.UNVERIFIED: ImportOutcome.UNVERIFIED,
 }
+
+
+#: Said of a disarmed object of which no element was removed.
+_CUT = "bytes after the data set"
 
 
 class _UnreadableError(LeadglassError):
@@ -95,7 +100,10 @@ def _store(archive: "Archive", principal: Principal, file: BinaryIO, received: R
             session.write(view[:count])
             octets += count
         placed = session.finish()
-    return Imported(_OUTCOMES[placed.placement], octets=octets)
+    outcome = _OUTCOMES[placed.placement]
+    if outcome is ImportOutcome.STORED and placed.disarmed:
+        return Imported(ImportOutcome.DISARMED, _CUT if not placed.removed else ", ".join(placed.removed), octets)
+    return Imported(outcome, octets=octets)
 
 
 def _read(file: BinaryIO, buffer: bytearray) -> int:

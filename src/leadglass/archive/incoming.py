@@ -67,6 +67,10 @@ class Incoming:
     sop_class: str
     syntax: TransferSyntax
     stored: StoredObject
+    #: SHA-256 of what arrived: another than that of what is stored when something was cut away.
+    received: bytes
+    #: Codes of what inspection found and lets pass.
+    findings: tuple[str, ...] = ()
 
     def described(self) -> dict[int, str]:
         """All attributes, those of patient, study and series too: read only when one of these is new."""

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from leadglass.archive.authorise import authorise, scope_of
 from leadglass.archive.committer import Writing
+from leadglass.archive.placing import settle, settling
 from leadglass.archive.studykeys import open_wrapped
+from leadglass.archive.suspension import watch
 from leadglass.crypto.keys import RootKey
 from leadglass.crypto.wrapping import unwrap_key, wrap_key
 from leadglass.errors import NotFound, Quarantined, UsageError
@@ -23,7 +25,7 @@ from leadglass.inspection.inspector import Verdict
 from leadglass.model import AccessEvent, Operation, Outcome, Principal, Scope
 from leadglass.pack.format import Location, StudyKey
 from leadglass.pack.reader import ObjectReader
-from leadglass.pack.writer import ObjectWriter
+from leadglass.pack.writer import ObjectWriter, StoredObject
 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
@@ -74,12 +76,48 @@ class Suspect:
     transfer_syntax: str
 
 
-def hold(archive: "Archive", suspect: Suspect, verdict: Verdict, written: ObjectWriter, layout: bytes) -> Quarantined:
-    """Keep the object sealed, once however often it is sent; durable when this returns the error to be answered."""
+@dataclass(frozen=True, slots=True)
+class SealedOriginal:
+    """An object just as it arrived, sealed under a key of its own and durable. Nothing names it before the commit."""
+
+    written: ObjectWriter
+    stored: StoredObject
+    key: StudyKey
+    wrapped: bytes
+
+
+def seal_original(archive: "Archive", written: ObjectWriter, layout: bytes) -> SealedOriginal:
     key, wrapped = archive.quarantine_keys.new()
     stored = written.finish(key, layout)
     written.sync()
-    new = NewQuarantined(
+    return SealedOriginal(written, stored, key, wrapped)
+
+
+def hold(archive: "Archive", suspect: Suspect, verdict: Verdict, original: SealedOriginal) -> Quarantined:
+    """Keep the object sealed, once however often it is sent; durable when this returns the error to be answered."""
+    new = new_row(suspect, verdict, original)
+
+    def write(writing: Writing) -> bool:
+        known = writing.tx.quarantined(new.digest, new.site)
+        if known is None:
+            number = writing.tx.add_quarantined(new)
+        else:
+            number = known.id
+            writing.tx.count_attempt(number)
+        writing.record(_held(suspect, verdict, number, new.digest))
+        return known is None
+
+    with settling(original.written):
+        is_new = archive.committer.run(write)
+    settle(original.written, kept=is_new)
+    if is_new:
+        watch(archive, suspect.principal)
+    return Quarantined(f"Quarantined: {', '.join(verdict.reasons[:3])}.", "A steward decides about it.")
+
+
+def new_row(suspect: Suspect, verdict: Verdict, original: SealedOriginal) -> NewQuarantined:
+    stored = original.stored
+    return NewQuarantined(
         stored.digest,
         suspect.site,
         suspect.issuer,
@@ -93,24 +131,8 @@ def hold(archive: "Archive", suspect: Suspect, verdict: Verdict, written: Object
         ObjectLocation(stored.location.pack, stored.location.offset, stored.location.length),
         stored.object_id,
         stored.plain_length,
-        wrapped,
+        original.wrapped,
     )
-
-    def write(writing: Writing) -> bool:
-        known = writing.tx.quarantined(new.digest, new.site)
-        if known is None:
-            number = writing.tx.add_quarantined(new)
-        else:
-            number = known.id
-            writing.tx.count_attempt(number)
-        writing.record(_held(suspect, verdict, number, new.digest))
-        return known is None
-
-    if archive.committer.run(write):
-        written.release()
-    else:
-        written.abandon()
-    return Quarantined(f"Quarantined: {', '.join(verdict.reasons[:3])}.", "A steward decides about it.")
 
 
 def is_pardoned(archive: "Archive", site: str, digest: bytes) -> bool:
@@ -120,7 +142,7 @@ def is_pardoned(archive: "Archive", site: str, digest: bytes) -> bool:
 
 
 def quarantined(archive: "Archive", principal: Principal, state: str = "held") -> Iterator[QuarantineRow]:
-    """`state`: held, released or destroyed. Nothing of a patient but UIDs."""
+    """`state`: held, released, destroyed or disarmed. Nothing of a patient but UIDs."""
     authorise(principal, Operation.QUARANTINE)
     return archive.index.quarantine_rows(_scope(principal), state)
 
@@ -147,7 +169,8 @@ def release(archive: "Archive", principal: Principal, number: int) -> None:
     # Imported here: the store verb holds back by this module.
     from leadglass.archive.store import Received, StoreSession
 
-    row = _undecided(archive, principal, number)
+    row = quarantine_row(archive, principal, number)
+    _check_undecided(row)
     seen = frozenset(finding["code"] for finding in json.loads(row.findings))
     received = Received(
         row.sop_class,
@@ -158,18 +181,18 @@ def release(archive: "Archive", principal: Principal, number: int) -> None:
         site=row.site,
         issuer=row.issuer,
         pardoned=seen,
+        releases=number,
     )
     with StoreSession(archive, principal, received) as session:
         for chunk in open_quarantined(archive, row).chunks():
             session.write(chunk)
         session.finish()
-    archive.committer.run(lambda writing: _decide(writing, principal, number, "released"))
 
 
 def destroy(archive: "Archive", principal: Principal, number: int) -> None:
     """Forget its key, for good. Raises NotFound, UsageError when it is decided already."""
-    _undecided(archive, principal, number)
-    archive.committer.run(lambda writing: _decide(writing, principal, number, "destroyed"))
+    authorise(principal, Operation.QUARANTINE)
+    archive.committer.run(lambda writing: decide(writing, principal, number, "destroyed"))
 
 
 def described(row: QuarantineRow) -> dict[str, Any]:
@@ -198,20 +221,12 @@ def findings_json(verdict: Verdict) -> str:
     )
 
 
-def _undecided(archive: "Archive", principal: Principal, number: int) -> QuarantineRow:
-    row = quarantine_row(archive, principal, number)
-    if row.state != "held":
-        raise UsageError(f"Object {number} of the quarantine is {row.state} already.")
-    return row
-
-
-def _decide(writing: Writing, principal: Principal, number: int, state: str) -> None:
-    """Inside the transaction that decides it: of two stewards only the first does."""
+def decide(writing: Writing, principal: Principal, number: int, state: str) -> None:
+    """Inside the transaction of what is decided: of two stewards only the first does. Raises NotFound, UsageError."""
     row = writing.tx.quarantine_row(number, _scope(principal))
     if row is None:
         raise _unknown(number)
-    if row.state != "held":
-        raise UsageError(f"Object {number} of the quarantine is {row.state} already.")
+    _check_undecided(row)
     writing.tx.decide_quarantined(number, state, principal.label)
     writing.record(
         AccessEvent(
@@ -224,6 +239,11 @@ def _decide(writing: Writing, principal: Principal, number: int, state: str) -> 
             detail={"quarantine": number, "instance": row.sop_instance, "received": row.digest.hex()},
         )
     )
+
+
+def _check_undecided(row: QuarantineRow) -> None:
+    if row.state != "held":
+        raise UsageError(f"Object {row.id} of the quarantine is {row.state} already.")
 
 
 def _held(suspect: Suspect, verdict: Verdict, number: int, digest: bytes) -> AccessEvent:

@@ -1,39 +1,34 @@
 """The store verb: sealed while it streams, inspected alongside, durable before it is acknowledged.
 
 Order of writes, each before the next (docs/formats/pack.md has every crash case): sealed bytes → fdatasync of the pack
-→ COMMIT of one SQL transaction with instance row and event → success. The pack is synced in the caller's thread, while
-the committer works out the transaction's rows.
+→ COMMIT of one SQL transaction with instance row and event → success. `placing` does the second half, `disarming` what
+has to be cut first, `quarantine` what is held back.
 """
 
-from concurrent.futures import Future
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from leadglass.archive.authorise import authorise
-from leadglass.archive.committer import Job
-from leadglass.archive.identity import Compare, Placed, Placement, place
-from leadglass.archive.incoming import Incoming, Layout, Relation, relate
-from leadglass.archive.quarantine import Suspect, hold, is_pardoned
+from leadglass.archive.committer import Writing
+from leadglass.archive.disarming import Armed, disarm, is_to_be_disarmed
+from leadglass.archive.identity import Placed, Placement
+from leadglass.archive.incoming import Incoming, Layout
+from leadglass.archive.placing import Placing, Then, as_placed, settle, settling
+from leadglass.archive.quarantine import Suspect, decide, hold, is_pardoned, seal_original
 from leadglass.archive.refusals import record_refusal
+from leadglass.archive.reinspection import restore
 from leadglass.archive.studykeys import Claim, KeyedClaim
 from leadglass.dicom import tags
 from leadglass.dicom.attributes import decode_elements
-from leadglass.dicom.compare import ContentDigest, content_digest
-from leadglass.dicom.reader import Scan
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES, TransferSyntax
-from leadglass.errors import (
-    DataSetError,
-    IdentityConflict,
-    LeadglassError,
-    NotAuthorised,
-    Quarantined,
-    VerificationFailed,
-)
+from leadglass.errors import DataSetError, IdentityConflict, LeadglassError, NotAuthorised, NotAvailable
 from leadglass.index.attributes import INSTANCE_FIELDS, WANTED_SEQUENCES, WANTED_TAGS
-from leadglass.index.rows import InstanceRow
+from leadglass.inspection.engines import Scans
 from leadglass.inspection.inspector import Inspector, Verdict, VerdictKind
-from leadglass.model import AccessEvent, Operation, Outcome, Principal
+from leadglass.model import Operation, Principal
 from leadglass.pack.writer import StoredObject
 
 if TYPE_CHECKING:
@@ -52,16 +47,14 @@ OWN_TAGS = frozenset(
         *INSTANCE_FIELDS,
     }
 )
-#: Plain bytes above which a pack is synced before its object is placed.
-SYNCED_FIRST = 8 * 1024 * 1024
 CHECK_DISK_EVERY = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
     """What a sender says about an object before its data set arrives. `operation` is STORE, IMPORT or, for what a
-    steward releases, QUARANTINE; `study` the one that it must belong to, "" for any; `pardoned`: codes of reasons that
-    a steward has seen."""
+    steward releases, QUARANTINE, with `releases`, its number there; `study` the one that it must belong to, "" for any;
+    `pardoned`: codes of reasons that a steward has seen."""
 
     sop_class: str
     sop_instance: str
@@ -72,6 +65,7 @@ class Received:
     issuer: str = ""
     study: str = ""
     pardoned: frozenset[str] = frozenset()
+    releases: int = 0
 
 
 class StoreSession:
@@ -80,16 +74,23 @@ class StoreSession:
 
     def __init__(self, archive: "Archive", principal: Principal, received: Received) -> None:
         authorise(principal, received.operation)
-        _check_sop_class(principal, received.sop_class)
+        _check_sop_class(principal, received)
         archive.disk.check()
         self._archive = archive
         self._principal = principal
         self._received = received
         self._syntax = _syntax(received.transfer_syntax)
-        self._inspector = Inspector(self._syntax, archive.limits, wanted=WANTED_TAGS, wanted_sequences=WANTED_SEQUENCES)
+        self._inspector = Inspector(
+            self._syntax,
+            archive.limits,
+            wanted=WANTED_TAGS,
+            wanted_sequences=WANTED_SEQUENCES,
+            # Offsets are those of the inflated data set, and nothing can be cut there.
+            may_disarm=not self._syntax.deflated,
+        )
+        self._scans = _started(archive, self._inspector)
         self._object = archive.packs.begin()
         self._unchecked = 0
-        self._settled = False
         self.study = ""
         self.series = ""
 
@@ -101,14 +102,16 @@ class StoreSession:
 
     def close(self) -> None:
         """Give the object up unless it was finished."""
-        if not self._settled:
-            self._settled = True
-            self._object.abandon()
+        self._scans.close()
+        self._object.abandon()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes of the data set, exactly as received. Raises DataSetError, OutOfResources."""
+        """Take the next bytes of the data set, exactly as received. Raises DataSetError, OutOfResources, NotAvailable
+        when a scanner that is configured does not answer."""
         view = memoryview(data)
         self._inspector.feed(view)
+        with _refusing():
+            self._scans.feed(view)
         self._object.write(view)
         self._unchecked += len(view)
         if self._unchecked >= CHECK_DISK_EVERY:
@@ -122,6 +125,8 @@ class StoreSession:
         holds it back (it is then kept apart), IdentityConflict when other pixels are known under its UID (it is then
         kept for comparison), OutOfResources.
         """
+        with _refusing():
+            self._scans.finish()
         verdict = self._inspector.finish()
         if verdict.kind is VerdictKind.REJECT:
             raise DataSetError(f"The object was rejected: {', '.join(verdict.reasons)}.")
@@ -131,11 +136,14 @@ class StoreSession:
         self.study, self.series = attributes[tags.STUDY_INSTANCE_UID], attributes[tags.SERIES_INSTANCE_UID]
         self._check_announced(attributes)
         claim = self._claim(attributes)
+        layout = Layout.of(verdict.scan.header_length, verdict.scan.pixel_data).encode()
         if self._is_held_back(verdict, claim):
-            raise self._hold(verdict, claim, attributes)
+            original = seal_original(self._archive, self._object, layout)
+            raise hold(self._archive, self._suspect(claim, attributes), verdict, original)
         keyed = self._archive.keyring.acquire(claim)
         try:
-            placed = self._place(verdict.scan, attributes, claim, keyed)
+            whole = self._disarmed if is_to_be_disarmed(verdict) else self._whole
+            placed = whole(verdict, attributes, keyed, layout)
         finally:
             self._archive.keyring.release(claim)
         if placed.placement is Placement.REFUSED:
@@ -149,8 +157,8 @@ class StoreSession:
             return False
         return not is_pardoned(self._archive, claim.site, self._object.digest)
 
-    def _hold(self, verdict: Verdict, claim: Claim, attributes: dict[int, str]) -> Quarantined:
-        suspect = Suspect(
+    def _suspect(self, claim: Claim, attributes: dict[int, str]) -> Suspect:
+        return Suspect(
             principal=self._principal,
             peer=self._received.peer,
             site=claim.site,
@@ -160,103 +168,47 @@ class StoreSession:
             study=claim.study,
             transfer_syntax=self._syntax.uid,
         )
-        layout = Layout.of(verdict.scan.header_length, verdict.scan.pixel_data).encode()
-        answer = hold(self._archive, suspect, verdict, self._object, layout)
-        self._settled = True
-        return answer
 
-    def _place(self, scan: Scan, attributes: dict[int, str], claim: Claim, keyed: KeyedClaim) -> Placed:
-        stored = self._object.finish(keyed.key, Layout.of(scan.header_length, scan.pixel_data).encode())
-        incoming = Incoming(
+    def _whole(self, verdict: Verdict, attributes: dict[int, str], keyed: KeyedClaim, layout: bytes) -> Placed:
+        """Kept byte for byte."""
+        stored = self._object.finish(keyed.key, layout)
+        incoming = self._incoming(verdict, attributes, keyed, stored)
+        with settling(self._object):
+            placed = Placing(self._archive, incoming, self._object, self._then()).run()
+        settle(self._object, kept=placed.keeps_bytes)
+        return placed
+
+    def _disarmed(self, verdict: Verdict, attributes: dict[int, str], keyed: KeyedClaim, layout: bytes) -> Placed:
+        original = seal_original(self._archive, self._object, layout)
+        suspect = self._suspect(keyed.claim, attributes)
+        incoming = self._incoming(verdict, attributes, keyed, original.stored)
+        armed = Armed(original, suspect, verdict, incoming, self._inspector.data_length)
+        try:
+            return disarm(self._archive, armed, self._then())
+        except DataSetError as error:
+            raise hold(self._archive, suspect, verdict, original) from error
+
+    def _incoming(
+        self, verdict: Verdict, attributes: dict[int, str], keyed: KeyedClaim, stored: StoredObject
+    ) -> Incoming:
+        return Incoming(
             principal=self._principal,
             peer=self._received.peer,
-            claim=claim,
+            claim=keyed.claim,
             keyed=keyed,
             attributes=attributes,
-            scan=scan,
+            scan=verdict.scan,
             sop_class=self._received.sop_class,
             syntax=self._syntax,
             stored=stored,
-        )
-        try:
-            placed = self._decide(incoming)
-        except LeadglassError:
-            raise  # rolled back for certain: `close` gives the bytes up
-        except Exception:
-            # Whether it was committed is unknown; the next start decides by the row (docs/formats/pack.md).
-            self._settled = True
-            self._object.forsake()
-            raise
-        self._settled = True
-        if placed.keeps_bytes:
-            self._object.release()
-        else:
-            self._object.abandon()
-        return placed
-
-    def _decide(self, incoming: Incoming) -> Placed:
-        relations: dict[int, Relation] = {}
-        salts = self._archive.salts
-        new: ContentDigest | None = None
-        answer = self._place_while_syncing(
-            partial(place, incoming=incoming, relations=relations, salts=salts), incoming
-        )
-        while not isinstance(answer, Placed):
-            new = new or self._digest(incoming.stored, incoming)
-            relations |= self._relations(answer, incoming, new)
-            answer = self._archive.committer.run(partial(place, incoming=incoming, relations=relations, salts=salts))
-        return answer
-
-    def _place_while_syncing(self, job: Job[Placed | Compare], incoming: Incoming) -> Placed | Compare:
-        """The committer works out the rows while this thread syncs the pack, and waits for it before it commits.
-
-        A long sync would keep everybody else's transaction waiting: large objects are synced first.
-        """
-        if incoming.stored.plain_length > SYNCED_FIRST:
-            self._object.sync()
-            return self._archive.committer.run(job)
-        synced: Future[None] = Future()
-        answer = self._archive.committer.submit(job, synced)
-        try:
-            self._object.sync()
-        except BaseException as error:
-            synced.set_exception(error)
-            raise
-        synced.set_result(None)
-        return answer.result()
-
-    def _relations(self, question: Compare, incoming: Incoming, new: ContentDigest) -> dict[int, Relation]:
-        relations = {}
-        for row in question.versions:
-            syntax = _syntax(row.transfer_syntax)
-            try:
-                kept = content_digest(self._archive.open(row).chunks(), syntax, self._archive.limits)
-            except VerificationFailed as error:
-                self._record_damage(row, error)
-                raise
-            relations[row.id] = relate(kept, syntax, new, incoming.syntax)
-        return relations
-
-    def _record_damage(self, row: InstanceRow, error: VerificationFailed) -> None:
-        """What an object is compared with turned out to be damaged: that is found by whoever comes upon it."""
-        principal = self._principal
-        self._archive.committer.record(
-            AccessEvent(
-                action="verification-failed",
-                outcome=Outcome.FAILED,
-                principal=principal.label,
-                credential=principal.credential,
-                person=principal.person,
-                study=row.study_uid,
-                peer=self._received.peer,
-                detail={"instance": row.uid, "reason": error.message},
-            ),
-            row.study_id,
+            received=stored.digest,
+            findings=verdict.reported(),
         )
 
-    def _digest(self, stored: StoredObject, incoming: Incoming) -> ContentDigest:
-        reader = self._archive.open_stored(stored, incoming.keyed.key)
-        return content_digest(reader.chunks(), self._syntax, self._archive.limits)
+    def _then(self) -> Then:
+        """A release is decided where its object gets its place."""
+        number = self._received.releases
+        return partial(_released, principal=self._principal, number=number) if number else as_placed
 
     def _check_announced(self, attributes: dict[int, str]) -> None:
         announced = self._received
@@ -286,6 +238,12 @@ class _SopClassMismatchError(DataSetError):
     dimse_status = 0xA900  # Data set does not match SOP Class, PS3.4 B.2.3
 
 
+class _NotScannedError(NotAvailable):
+    """Nothing passes unscanned: the sender is told to try again."""
+
+    dimse_status = 0xA700  # Refused: out of resources, PS3.4 B.2.3
+
+
 class _OtherStudyError(DataSetError):
     dimse_status = 0xA901  # of the same range: what was announced does not match, PS3.18 Table I.2-2
 
@@ -294,8 +252,33 @@ def record_refused_store(archive: "Archive", principal: Principal, received: Rec
     record_refusal(archive.committer, principal, "store", received.peer, error, {"instance": received.sop_instance})
 
 
-def _check_sop_class(principal: Principal, sop_class: str) -> None:
-    if sop_class not in STORAGE_SOP_CLASSES and sop_class not in principal.private_sop_classes:
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Around what a rule engine or a virus scanner does."""
+    try:
+        yield
+    except NotAvailable as error:
+        raise _NotScannedError(error.message, error.remedy) from error
+
+
+def _started(archive: "Archive", inspector: Inspector) -> Scans:
+    with _refusing():
+        return archive.engines.start(inspector.findings)
+
+
+def _released(writing: Writing, placed: Placed, principal: Principal, number: int) -> Placed:
+    """What is refused for its pixels stays in quarantine."""
+    if placed.placement is not Placement.REFUSED:
+        decide(writing, principal, number, "released")
+        restore(writing, placed.instance_id)
+    return placed
+
+
+def _check_sop_class(principal: Principal, received: Received) -> None:
+    sop_class = received.sop_class
+    # What is released was let in by its own sender's enrolment.
+    is_known = sop_class in STORAGE_SOP_CLASSES or received.operation is Operation.QUARANTINE
+    if not is_known and sop_class not in principal.private_sop_classes:
         raise NotAuthorised("This SOP class is not a storage class that the sender is enrolled for.")
 
 

@@ -65,7 +65,7 @@ def reach(data: Path, keys: Path, config: Path | None) -> Iterator[Reach]:
         from leadglass.archive.archive import open_archive
         from leadglass.config import load
 
-        archive = open_archive(data, keys, load(config).archive.config())
+        archive = open_archive(data, keys, load(config).local_config())
         try:
             yield Reach(data, archive)
         finally:

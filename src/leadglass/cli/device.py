@@ -101,6 +101,14 @@ def disable(name: Name, data: Data, keys: Keys, config: Config = None) -> None:
     typer.echo(f"disabled {name}")
 
 
+@app.command()
+def enable(name: Name, data: Data, keys: Keys, config: Config = None) -> None:
+    """Let a suspended device in again. One that is disabled stays so."""
+    with verbs(data, keys, config) as archive:
+        archive.call("device-enable", {"name": name})
+    typer.echo(f"enabled {name}")
+
+
 @app.command("list")
 def list_(data: Data, keys: Keys, config: Config = None) -> None:
     """All devices."""
@@ -116,7 +124,7 @@ def list_(data: Data, keys: Keys, config: Config = None) -> None:
                 device["site"],
                 device["person"],
                 _date(max(key["not_after"] for key in device["keys"])),
-                "disabled" if device["disabled"] else "enrolled",
+                _state(device),
             )
             for device in devices
         ),
@@ -165,6 +173,12 @@ def _roles(given: list[str]) -> list[str]:
     if unknown:
         raise UsageError(f"No device role is called {', '.join(unknown)}.", "Use modality, clinician or steward.")
     return list(dict.fromkeys(given))
+
+
+def _state(device: dict[str, Any]) -> str:
+    if device["disabled"]:
+        return "disabled"
+    return "suspended" if device["suspended"] is not None else "enrolled"
 
 
 def _date(time_us: int) -> str:

@@ -9,7 +9,20 @@ from rich.console import Console
 from rich.markup import escape
 
 from leadglass import __version__
-from leadglass.cli import assess, device, fsck, importing, init, inspect, quarantine, review, serve, token, user
+from leadglass.cli import (
+    assess,
+    device,
+    fsck,
+    importing,
+    init,
+    inspect,
+    quarantine,
+    reinspect,
+    review,
+    serve,
+    token,
+    user,
+)
 from leadglass.cli.process import harden
 from leadglass.cli.text import printable
 from leadglass.errors import LeadglassError
@@ -26,6 +39,7 @@ app.command("serve")(serve.serve)
 app.command("import")(importing.import_)
 app.command("fsck")(fsck.fsck)
 app.command("inspect")(inspect.inspect)
+app.command("reinspect")(reinspect.reinspect)
 app.add_typer(assess.app, name="assess")
 app.add_typer(device.app, name="device")
 app.add_typer(user.app, name="user")

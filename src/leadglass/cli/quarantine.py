@@ -18,7 +18,7 @@ Number = Annotated[int, typer.Argument(help="Number of the object, from `quarant
 def list_(
     data: Data,
     keys: Keys,
-    state: Annotated[str, typer.Option(help="held, released or destroyed")] = "held",
+    state: Annotated[str, typer.Option(help="held, released, destroyed or disarmed")] = "held",
     config: Config = None,
 ) -> None:
     """What is kept apart, and why."""

@@ -23,6 +23,8 @@ MOVE_DESTINATION_UNKNOWN = 0xA801
 DATA_SET_DOES_NOT_MATCH = 0xA900
 #: C-GET, C-MOVE: complete, one or more sub-operations failed or warned (PS3.4 C.4.3.1.4).
 SUBOPERATIONS_WARNING = 0xB000
+#: C-STORE: kept, but for some of its elements (PS3.4 B.2.3).
+ELEMENTS_DISCARDED = 0xB006
 CANNOT_UNDERSTAND = 0xC000
 #: Other pixels under a known SOP Instance UID (ours; the Cxxx range is the implementation's, PS3.4 B.2.3).
 IDENTITY_CONFLICT = 0xC311
@@ -48,6 +50,7 @@ _MEANINGS = {
     MOVE_DESTINATION_UNKNOWN: "move destination unknown",
     DATA_SET_DOES_NOT_MATCH: "data set does not match its SOP class",
     SUBOPERATIONS_WARNING: "complete, but sub-operations failed or warned",
+    ELEMENTS_DISCARDED: "elements discarded",
     CANNOT_UNDERSTAND: "cannot understand",
     IDENTITY_CONFLICT: "other pixels under a known SOP Instance UID",
 }

@@ -74,7 +74,8 @@ class NewQuarantined:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineRow:
-    """`state` is held, released or destroyed; `attempts` counts how often it arrived; times in µs since 1970 UTC."""
+    """`state` is held, released, destroyed or, for the original of an instance that was disarmed, disarmed; `attempts`
+    counts how often it arrived; times in µs since 1970 UTC."""
 
     id: int
     digest: bytes

@@ -245,7 +245,7 @@ class Index:
         return self._read(lambda cursor: quarantine.quarantine_row(cursor, quarantine_id, scope))
 
     def quarantine_rows(self, scope: Scope, state: str = "held") -> Iterator[QuarantineRow]:
-        """`state` is held, released or destroyed; oldest first."""
+        """`state` is held, released, destroyed or disarmed; oldest first."""
         return self._stream(lambda cursor: quarantine.quarantine_rows(cursor, state, scope))
 
     def _read(self, read: Callable[[Any], T]) -> T:
@@ -253,6 +253,23 @@ class Index:
             return read(_cursor(connection))
 
     def _pages(self, after: int, read: Callable[[Any, int], list[Row]]) -> Iterator[Row]:
+    def held_counts(self, before: int, scope: Scope) -> tuple[int, int, int]:
+        """How many objects are held back, how many of them since before a moment (µs since 1970 UTC), and since when
+        the oldest is; 0 when there is none."""
+        return self._read(lambda cursor: quarantine.held_counts(cursor, before, scope))
+
+    def held_since(self, principal: str, moment: int) -> int:
+        """How many different objects of a sender were held back since then (µs), and not released."""
+        return self._read(lambda cursor: quarantine.held_since(cursor, principal, moment))
+
+    def reinspected(self) -> int:
+        """The last instance that an unfinished inspection of everything has come to; 0 when there is none."""
+        return self._read(quarantine.reinspected)
+
+    def received_as(self, instance_id: int) -> bytes | None:
+        """The digest of the original of an instance that was disarmed; None for others."""
+        return self._read(lambda cursor: quarantine.received_as(cursor, instance_id))
+
         while True:
             with self._readers.connect() as connection:
                 page = read(_cursor(connection), after)

@@ -48,6 +48,12 @@ class RegistryWriter:
     def update_device(self, device_id: int, *, disabled: bool) -> None:
         self._cursor.execute("UPDATE device SET disabled = ? WHERE id = ?", (int(disabled), device_id))
 
+    def suspend_device(self, device_id: int, moment: int) -> None:
+        self._cursor.execute("UPDATE device SET suspended = ? WHERE id = ?", (moment, device_id))
+
+    def resume_device(self, device_id: int, moment: int) -> None:
+        self._cursor.execute("UPDATE device SET suspended = NULL, resumed = ? WHERE id = ?", (moment, device_id))
+
     def add_device_key(self, device_id: int, key: NewDeviceKey) -> int:
         """Raises UsageError when a key with that fingerprint is active already."""
         query = "SELECT 1 FROM device_key WHERE fingerprint = ? AND retired_at IS NULL"
@@ -73,8 +79,8 @@ def devices(cursor: Any) -> tuple[DeviceRow, ...]:
     ):
         keys.setdefault(device_id, []).append(DeviceKeyRow(*key))
     rows = cursor.execute(
-        "SELECT id, name, site, roles, issuer, person, may_revise, private_sop_classes, destination, disabled, created "
-        "FROM device ORDER BY name"
+        "SELECT id, name, site, roles, issuer, person, may_revise, private_sop_classes, destination, disabled, "
+        "created, suspended, resumed FROM device ORDER BY name"
     )
     return tuple(_device(row, titles.get(row[0], []), keys.get(row[0], [])) for row in rows)
 
@@ -93,5 +99,7 @@ def _device(row: tuple[Any, ...], titles: list[str], keys: list[DeviceKeyRow]) -
         destination=row[8],
         disabled=bool(row[9]),
         created=row[10],
+        suspended=row[11],
+        resumed=row[12],
         keys=tuple(keys),
     )

@@ -14,6 +14,7 @@ class InstanceState(IntEnum):
     CONFLICT = 3
     SUPERSEDED = 4
     REJECTED = 5
+    WITHDRAWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,8 @@ class DeviceKeyRow:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
+    """`suspended`: since when it is shut out for what it sent (µs), and `resumed` when that was last lifted."""
+
     id: int
     name: str
     site: str
@@ -211,6 +214,8 @@ class DeviceRow:
     destination: str
     disabled: bool
     created: int
+    suspended: int | None
+    resumed: int | None
     keys: tuple[DeviceKeyRow, ...]
 
 

@@ -201,6 +201,25 @@ quarantine = _table(
     Column("decided_by", Text),
     UniqueConstraint("digest", "site"),
 )
+Index("quarantine_sender", quarantine.c.principal, quarantine.c.created)
+
+
+def _beside_instance(name: str, column: Column[Any]) -> Table:
+    key = Column("instance_id", Wide, ForeignKey("instance.id"), primary_key=True, autoincrement=False)
+    return _table(name, key, Column("quarantine_id", Wide, ForeignKey("quarantine.id"), nullable=False), column)
+
+
+#: What was cut away of an instance, whose original lies in quarantine; the state of one that was taken back later.
+disarmed = _beside_instance("disarmed", Column("removed", Text, nullable=False))
+withdrawn = _beside_instance("withdrawn", Column("state", Integer, nullable=False))
+
+#: How far the last inspection of everything has come.
+reinspection = _table(
+    "reinspection",
+    Column("id", Integer, primary_key=True),
+    Column("after_id", Wide, nullable=False),
+    CheckConstraint("id = 1"),
+)
 
 writer = _table(
     "writer",
@@ -245,6 +264,9 @@ device = _table(
     Column("destination", Text, nullable=False),
     Column("disabled", Integer, nullable=False),
     Column("created", Wide, nullable=False),
+    #: Since when it is shut out for what it sent, and when that was last lifted.
+    Column("suspended", Wide),
+    Column("resumed", Wide),
 )
 
 device_aet = _table(

@@ -31,13 +31,14 @@ class Settings:
 
 def inspect_batch(batch: Sequence[Subject], settings: Settings) -> list[Inspected]:
     """One task of a worker. Raises NotAvailable when an engine that is configured cannot say."""
-    inspector = MediaInspector(FileInspector(engines=_engines(settings)))
+    inspector = MediaInspector(FileInspector(engines=engines_of(settings)))
     return [each for subject in batch for each in inspector.inspect(subject)]
 
 
 @cache
-def _engines(settings: Settings) -> Engines:
-    """One a process: rules are compiled once. Its scans are objects of their own, so that threads may share it."""
+def engines_of(settings: Settings) -> Engines:
+    """Those that are configured. One a process: rules are compiled once. Its scans are objects of their own, so that
+    threads may share it."""
     begin: list[Callable[[Findings], Scan]] = []
     if settings.rules:
         begin.append(RuleSet(settings.extra_rules).begin)

@@ -140,7 +140,7 @@ def file_head(sop_class: str, sop_instance: str, syntax: str, *, tiff: bytes = b
     return tiff + head[_PREAMBLE:] if len(tiff) == _PREAMBLE else head
 
 
-def apply(edits: Sequence[Edit], pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+def apply(edits: Sequence[Edit], pieces: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes | memoryview]:
     """The edited stream. `edits` ascend and do not overlap; what they leave alone is passed on as it is."""
     position = 0
     waiting = list(edits)

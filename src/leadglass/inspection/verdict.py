@@ -101,6 +101,10 @@ class Verdict:
         """Codes of the reasons that lead to this kind of verdict."""
         return frozenset(code for code in self.reasons if kind_of(BY_CODE[code].weight) is kind)
 
+    def reported(self) -> tuple[str, ...]:
+        """Codes of what is let pass and reported."""
+        return tuple(code for code in self.reasons if BY_CODE[code].weight is Weight.FINDING)
+
 
 def kind_of(weight: Weight) -> VerdictKind:
     return _KINDS[weight]

@@ -15,6 +15,7 @@ from leadglass.archive.devices import Credential, Enrolment, described
 from leadglass.archive.diagnosis import device_events, diagnose
 from leadglass.archive.fsck import fsck
 from leadglass.archive.importing import import_file
+from leadglass.archive.reinspection import Request, reinspect
 from leadglass.archive.tokens import TokenRequest, token_described
 from leadglass.archive.users import NewUser, user_described
 from leadglass.crypto.certificates import parse_certificate
@@ -54,6 +55,10 @@ def _device_renew(call: Call) -> None:
 
 def _device_disable(call: Call) -> None:
     call.archive.registry.disable(call.principal, call.params["name"])
+
+
+def _device_enable(call: Call) -> None:
+    call.archive.registry.enable(call.principal, call.params["name"])
 
 
 def _device_list(call: Call) -> list[dict[str, Any]]:
@@ -132,6 +137,12 @@ def _fsck(call: Call) -> dict[str, Any]:
 
 
 def _review_list(call: Call) -> list[dict[str, Any]]:
+def _reinspect(call: Call) -> dict[str, Any]:
+    params = call.params
+    request = Request(params["report_only"], params["rate"], params["anew"])
+    return dataclasses.asdict(reinspect(call.archive, call.principal, request, call.progress))
+
+
     return [dataclasses.asdict(row) for row in reviewing.reviews(call.archive, call.principal, call.params["state"])]
 
 
@@ -169,6 +180,7 @@ VERBS: dict[str, Callable[[Call], Any]] = {
     "device-renew": _device_renew,
     "device-disable": _device_disable,
     "device-list": _device_list,
+    "device-enable": _device_enable,
     "device-show": _device_show,
     "device-log": _device_log,
     "device-test": _device_test,
@@ -186,6 +198,7 @@ VERBS: dict[str, Callable[[Call], Any]] = {
     "quarantine-release": _quarantine_release,
     "quarantine-destroy": _quarantine_destroy,
     "review-list": _review_list,
+    "reinspect": _reinspect,
     "review-show": _review_show,
     "review-accept": _review_accept,
     "review-reject": _review_reject,

@@ -43,6 +43,7 @@ REJECTIONS = {
     Refusal.DISABLED: (1, 1, 1),
     Refusal.KEY_RETIRED: (1, 1, 1),
     Refusal.CERTIFICATE_EXPIRED: (1, 1, 1),
+    Refusal.SUSPENDED: (2, 1, 1),
     Refusal.APPLICATION_CONTEXT: (1, 1, 2),
     Refusal.CALLING_AE: (1, 1, 3),
     Refusal.CALLED_AE: (1, 1, 7),

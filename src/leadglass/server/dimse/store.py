@@ -4,7 +4,7 @@ import structlog
 
 from leadglass.archive.store import Received, StoreSession, record_refused_store
 from leadglass.dimse.message import CStoreRq, CStoreRsp
-from leadglass.dimse.status import SUCCESS
+from leadglass.dimse.status import ELEMENTS_DISCARDED, SUCCESS
 from leadglass.errors import LeadglassError, NotAvailable
 from leadglass.server.dimse.exchange import Desk
 
@@ -20,6 +20,7 @@ class StoreExchange:
         self._request = request
         self._session: StoreSession | None = None
         self._refusal: LeadglassError | None = None
+        self._status = SUCCESS
         contexts = desk.association.contexts
         self._received = Received(
             request.sop_class,
@@ -37,8 +38,8 @@ class StoreExchange:
         if session is not None and self._refusal is None:
             try:
                 session.write(data)
-                if last:
-                    session.finish()
+                if last and session.finish().removed:
+                    self._status = ELEMENTS_DISCARDED
             except Exception as error:  # noqa: BLE001 - answered, and on record without its text
                 self._refuse(error)
                 session.close()
@@ -59,7 +60,7 @@ class StoreExchange:
 
     def _answer(self) -> None:
         request, error = self._request, self._refusal
-        status, comment = SUCCESS, ""
+        status, comment = self._status, ""
         if error is not None:
             status, comment = error.dimse_status, error.message[:64]  # LO, PS3.7 C.4.2
             record_refused_store(self._desk.archive, self._desk.principal, self._received, error)

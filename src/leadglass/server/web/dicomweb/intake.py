@@ -9,7 +9,9 @@ from typing import Final, Protocol
 import structlog
 
 from leadglass.archive.archive import Archive
-from leadglass.archive.store import Received, StoreSession, record_refused_store
+from leadglass.archive.identity import Placed
+from leadglass.archive.refusals import record_refusal
+from leadglass.archive.store import Received, StoreSession
 from leadglass.dicom.part10_stream import FileSplitter
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from leadglass.errors import LeadglassError, NotAuthorised, UsageError
@@ -24,19 +26,22 @@ PROCESSING_FAILURE: Final = 0x0110
 SOP_CLASS_NOT_SUPPORTED: Final = 0x0122
 TRANSFER_SYNTAX_NOT_SUPPORTED: Final = 0xC122
 CANNOT_UNDERSTAND: Final = 0xC000
+ELEMENTS_DISCARDED: Final = 0xB006
 #: Objects that are made durable while the next one arrives. Each commit serves all that wait for one.
 FINISHING: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of one part: `reason` is 0 for success. UIDs are "" where the part does not tell them."""
+    """What became of one part: `reason` is 0 for success, `warning` for one with nothing to say. UIDs are "" where the
+    part does not tell them."""
 
     study: str = ""
     series: str = ""
     sop_class: str = ""
     sop_instance: str = ""
     reason: int = 0
+    warning: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +164,10 @@ class _FilePart:
             self._write(self._splitter.finish())
             assert self._session is not None  # noqa: S101 - made with the first write after the meta information
             assert self._received is not None  # noqa: S101
-            self._session.finish()
+            placed = self._session.finish()
         except Exception as error:  # noqa: BLE001 - answered, and on record without its text
             return self._fail(error)
-        return Stored(self._session.study, self._session.series, self._received.sop_class, self._received.sop_instance)
+        return stored(self._session, self._received, placed)
 
     def close(self) -> None:
         if self._session is not None:
@@ -193,8 +198,15 @@ class _FilePart:
         return self.failed
 
 
-def refuse(archive: Archive, sender: Sender, received: Received, error: Exception) -> None:
-    """The disk and the index fail with errors of their own, whose texts may hold data."""
+def stored(session: StoreSession, received: Received, placed: Placed) -> Stored:
+    """With the warning reason of PS3.18 Table I.2-2 when elements were taken out."""
+    warning = ELEMENTS_DISCARDED if placed.removed else 0
+    return Stored(session.study, session.series, received.sop_class, received.sop_instance, warning=warning)
+
+
+def refuse(archive: Archive, sender: Sender, received: Received | None, error: Exception) -> Stored:
+    """The result of a part that is not stored, which is on record. `received` is None where it does not even tell what
+    it is."""
     if isinstance(error, LeadglassError):
         record_refused_store(archive, sender.principal, received, error)
         log.warning("store refused", peer=sender.peer, reason=error.message)

@@ -146,7 +146,8 @@ def _response(root: str, study: str, results: Sequence[Stored], media_type: str)
     """Status and payload, PS3.18 10.5.3 and Table I.2-1."""
     stored = [each for each in results if not each.reason]
     failed = [each for each in results if each.reason]
-    status = 200 if not failed else 202 if stored else 409
+    is_plain = not failed and not any(each.warning for each in stored)
+    status = 200 if is_plain else 202 if stored else 409
     payload = _payload(root, study, stored, failed)
     text = document(xml_of(payload, XmlForm(""))) if media_type == XML else json_of(payload, JsonForm(""))
     return Response(text, status, media_type=media_type)
@@ -161,7 +162,9 @@ def _payload(root: str, study: str, stored: Sequence[Stored], failed: Sequence[S
     if named:
         payload[tags.FAILED_SOP_SEQUENCE] = named
     if stored:
-        payload[tags.REFERENCED_SOP_SEQUENCE] = tuple(_reference(each) | _place(root, each) for each in stored)
+        payload[tags.REFERENCED_SOP_SEQUENCE] = tuple(
+            _reference(each) | _place(root, each) | _warning(each) for each in stored
+        )
     unnamed = tuple(_reason(each) for each in failed if not each.sop_instance)
     if unnamed:
         payload[tags.OTHER_FAILURES_SEQUENCE] = unnamed
@@ -179,3 +182,7 @@ def _place(root: str, result: Stored) -> dict[int, str]:
 
 def _reason(result: Stored) -> dict[int, str]:
     return {tags.FAILURE_REASON: str(result.reason)}
+def _warning(result: Stored) -> dict[int, str]:
+    return {tags.WARNING_REASON: str(result.warning)} if result.warning else {}
+
+

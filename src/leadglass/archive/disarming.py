@@ -1,0 +1,154 @@
+"""Disarming what arrives: its original is sealed in quarantine, and what is stored is the object without what no image
+needs, byte for byte.
+
+Order of writes: sealed original → fdatasync of its pack → sealed disarmed object → fdatasync of its pack → COMMIT of
+one SQL transaction with both rows and the events → success. A disarmed object is on record only while its original is.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from leadglass.archive.committer import Writing
+from leadglass.archive.identity import Placed
+from leadglass.archive.incoming import Incoming, Layout
+from leadglass.archive.placing import Placing, Then, settle, settling
+from leadglass.archive.quarantine import SealedOriginal, Suspect, new_row
+from leadglass.dicom.reader import Scan
+from leadglass.errors import DataSetError, Quarantined
+from leadglass.index.attributes import WANTED_SEQUENCES, WANTED_TAGS
+from leadglass.inspection.disarm import Edit, Survey, apply, plan
+from leadglass.inspection.inspector import Inspector, Verdict, VerdictKind
+from leadglass.inspection.reasons import Reason
+from leadglass.inspection.verdict import tag_text
+from leadglass.model import AccessEvent, Outcome
+from leadglass.pack.writer import ObjectWriter, StoredObject
+
+if TYPE_CHECKING:
+    from leadglass.archive.archive import Archive
+
+#: What is cut away of an object, whatever else was found in it and pardoned.
+_CUT: Final = frozenset({Reason.TRAILING.code, Reason.PRIVATE_PAYLOAD.code})
+
+
+def is_to_be_disarmed(verdict: Verdict) -> bool:
+    return not _CUT.isdisjoint(verdict.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """An object as it arrived, sealed and synced. `incoming` describes it as a whole, `data_length` is its bytes
+    without what follows its last element."""
+
+    original: SealedOriginal
+    suspect: Suspect
+    verdict: Verdict
+    incoming: Incoming
+    data_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rewritten:
+    stored: StoredObject
+    scan: Scan
+    removed: tuple[str, ...]
+
+
+def disarm(archive: "Archive", armed: Armed, then: Then) -> Placed:
+    """Store what is left of an object, and its original in quarantine. `then` runs in the same transaction.
+
+    Raises DataSetError, with nothing kept but the sealed original, when it cannot be disarmed: it is to be held back.
+    """
+    archive.disk.check()
+    edits, removed = _planned(archive, armed)
+    written = archive.packs.begin()
+    try:
+        rewritten = _rewrite(archive, armed, edits, removed, written)
+    except BaseException:
+        written.abandon()
+        raise
+    incoming = replace(armed.incoming, stored=rewritten.stored, scan=rewritten.scan)
+    noted = partial(_note, armed=armed, rewritten=rewritten, then=then)
+    with settling(written, armed.original.written):
+        placed = Placing(archive, incoming, written, noted).run()
+    settle(written, kept=placed.keeps_bytes)
+    settle(armed.original.written, kept=placed.keeps_original)
+    return placed
+
+
+def _planned(archive: "Archive", armed: Armed) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+    """The edits, and the elements that they take out."""
+    offsets = [each.offset for each in armed.verdict.findings if each.reason is Reason.PRIVATE_PAYLOAD]
+    survey = Survey(armed.incoming.syntax, archive.limits, offsets)
+    reader = archive.open_stored(armed.original.stored, armed.original.key)
+    for chunk in reader.chunks(0, armed.data_length):
+        survey.feed(chunk)
+    surveyed = survey.finish()
+    # The standard's date-times are local unless the data set says otherwise (PS3.5 6.2, DT).
+    edits = plan(surveyed, datetime.now().astimezone())
+    return edits, tuple(tag_text(each.tag) for each in surveyed.removed)
+
+
+def _rewrite(
+    archive: "Archive", armed: Armed, edits: tuple[Edit, ...], removed: tuple[str, ...], written: ObjectWriter
+) -> _Rewritten:
+    """Seal the edited stream, and look at it as at anything that arrives: what is left must be clean, but for what a
+    steward has pardoned."""
+    incoming = armed.incoming
+    inspector = Inspector(incoming.syntax, archive.limits, wanted=WANTED_TAGS, wanted_sequences=WANTED_SEQUENCES)
+    reader = archive.open_stored(armed.original.stored, armed.original.key)
+    for part in apply(edits, reader.chunks()):
+        inspector.feed(part)
+        written.write(part)
+    verdict = inspector.finish()
+    pardoned = armed.verdict.heavy(VerdictKind.QUARANTINE)
+    if verdict.kind is VerdictKind.REJECT or not verdict.heavy(VerdictKind.QUARANTINE) <= pardoned:
+        raise DataSetError("What is left of the object is not clean.")
+    layout = Layout.of(verdict.scan.header_length, verdict.scan.pixel_data).encode()
+    stored = written.finish(incoming.keyed.key, layout)
+    written.sync()
+    return _Rewritten(stored, verdict.scan, removed)
+
+
+def _note(writing: Writing, placed: Placed, armed: Armed, rewritten: _Rewritten, then: Then) -> Placed:
+    """Inside the transaction that places it: the original beside it, unless that is there from before."""
+    placed = replace(then(writing, placed), disarmed=True, removed=rewritten.removed)
+    new = new_row(armed.suspect, armed.verdict, armed.original)
+    known = writing.tx.quarantined(new.digest, new.site)
+    if known is not None:
+        writing.tx.count_attempt(known.id)
+    if not placed.keeps_bytes:
+        return placed
+    if known is None:
+        number = writing.tx.add_quarantined(new, "disarmed")
+    elif known.wrapped_key is None:
+        raise Quarantined("Its original was destroyed by a steward.")
+    else:
+        number = known.id
+        if known.state == "held":  # by rules that are not today's
+            writing.tx.decide_quarantined(number, "disarmed", armed.suspect.principal.label)
+    writing.tx.add_disarmed(placed.instance_id, number, rewritten.removed)
+    writing.record(_event(armed, rewritten, number), placed.study_id)
+    return replace(placed, keeps_original=known is None)
+
+
+def _event(armed: Armed, rewritten: _Rewritten, number: int) -> AccessEvent:
+    principal = armed.suspect.principal
+    return AccessEvent(
+        action="disarm",
+        outcome=Outcome.DONE,
+        principal=principal.label,
+        credential=principal.credential,
+        person=principal.person,
+        study=armed.suspect.study,
+        peer=armed.suspect.peer,
+        detail={
+            "quarantine": number,
+            "instance": armed.suspect.sop_instance,
+            "received": armed.incoming.received.hex(),
+            "stored": rewritten.stored.digest.hex(),
+            "reasons": list(armed.verdict.reasons),
+            "removed": list(rewritten.removed),
+        },
+    )

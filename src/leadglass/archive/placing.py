@@ -1,0 +1,139 @@
+"""Putting an accepted object, sealed in a pack, into the index: one transaction, around the sync of its pack.
+
+Whether it is new, the same again or a conflict is decided in there (`identity`); what needs the content of a kept
+version is compared in the caller's thread, and asked again.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from leadglass.archive.committer import Writing
+from leadglass.archive.identity import Compare, Placed, place
+from leadglass.archive.incoming import Incoming, Relation, relate
+from leadglass.dicom.compare import ContentDigest, content_digest
+from leadglass.dicom.uids import TRANSFER_SYNTAXES
+from leadglass.errors import LeadglassError, VerificationFailed
+from leadglass.index.rows import InstanceRow
+from leadglass.model import AccessEvent, Outcome
+from leadglass.pack.writer import ObjectWriter
+
+if TYPE_CHECKING:
+    from leadglass.archive.archive import Archive
+
+#: Plain bytes above which a pack is synced before its object is placed.
+SYNCED_FIRST = 8 * 1024 * 1024
+#: What else happens in the transaction that places an object; returns what then became of it.
+Then = Callable[[Writing, Placed], Placed]
+
+
+def as_placed(_writing: Writing, placed: Placed) -> Placed:
+    """Nothing else."""
+    return placed
+
+
+@contextmanager
+def settling(*written: ObjectWriter) -> Iterator[None]:
+    """Around a commit. What was rolled back for certain is cut off. Where that is unknown the bytes are left alone: the
+    next start decides by the row (docs/formats/pack.md)."""
+    try:
+        yield
+    except LeadglassError:
+        for each in written:
+            each.abandon()
+        raise
+    except BaseException:
+        for each in written:
+            each.forsake()
+        raise
+
+
+def settle(written: ObjectWriter, *, kept: bool) -> None:
+    """After the commit: whether its row names these bytes."""
+    if kept:
+        written.release()
+    else:
+        written.abandon()
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """`written` holds the sealed object, finished and not necessarily synced. `then` runs in the transaction, once the
+    object has its place there, and may undo it by raising."""
+
+    archive: "Archive"
+    incoming: Incoming
+    written: ObjectWriter
+    then: Then = as_placed
+
+    def run(self) -> Placed:
+        """Durable when this returns. Raises LeadglassError when nothing was placed; after any other exception that is
+        unknown. Whoever calls settles `written`."""
+        relations: dict[int, Relation] = {}
+        new: ContentDigest | None = None
+        answer = self._place_while_syncing(relations)
+        while not isinstance(answer, Placed):
+            new = new or self._digest()
+            relations |= self._relations(answer, new)
+            answer = self.archive.committer.run(partial(self._place, relations=relations))
+        return answer
+
+    def _place(self, writing: Writing, relations: dict[int, Relation]) -> Placed | Compare:
+        answer = place(writing, self.incoming, relations, self.archive.salts)
+        return self.then(writing, answer) if isinstance(answer, Placed) else answer
+
+    def _place_while_syncing(self, relations: dict[int, Relation]) -> Placed | Compare:
+        """The committer works out the rows while this thread syncs the pack, and waits for it before it commits.
+
+        A long sync would keep everybody else's transaction waiting: large objects are synced first.
+        """
+        job = partial(self._place, relations=relations)
+        if self.incoming.stored.plain_length > SYNCED_FIRST:
+            self.written.sync()
+            return self.archive.committer.run(job)
+        synced: Future[None] = Future()
+        answer = self.archive.committer.submit(job, synced)
+        try:
+            self.written.sync()
+        except BaseException as error:
+            synced.set_exception(error)
+            raise
+        synced.set_result(None)
+        return answer.result()
+
+    def _relations(self, question: Compare, new: ContentDigest) -> dict[int, Relation]:
+        relations = {}
+        for row in question.versions:
+            syntax = TRANSFER_SYNTAXES[row.transfer_syntax]
+            try:
+                kept = content_digest(self.archive.open(row).chunks(), syntax, self.archive.limits)
+            except VerificationFailed as error:
+                self._record_damage(row, error)
+                raise
+            relations[row.id] = relate(kept, syntax, new, self.incoming.syntax)
+        return relations
+
+    def _record_damage(self, row: InstanceRow, error: VerificationFailed) -> None:
+        """What an object is compared with turned out to be damaged: that is found by whoever comes upon it."""
+        principal = self.incoming.principal
+        self.archive.committer.record(
+            AccessEvent(
+                action="verification-failed",
+                outcome=Outcome.FAILED,
+                principal=principal.label,
+                credential=principal.credential,
+                person=principal.person,
+                study=row.study_uid,
+                peer=self.incoming.peer,
+                detail={"instance": row.uid, "reason": error.message},
+            ),
+            row.study_id,
+        )
+
+    def _digest(self) -> ContentDigest:
+        incoming = self.incoming
+        reader = self.archive.open_stored(incoming.stored, incoming.keyed.key)
+        return content_digest(reader.chunks(), incoming.syntax, self.archive.limits)
