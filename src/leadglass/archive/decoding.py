@@ -14,11 +14,12 @@ from leadglass.dicom.uids import EXPLICIT_LE, TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import DataSetError, DecodingFailed
 from leadglass.model import DataSetLimits
 from leadglass.pixels.description import PixelDescription
+from leadglass.pixels.difference import PixelDifference
 from leadglass.pixels.failure import MESSAGES, Failure
 from leadglass.pixels.limits import DecoderLimits
 from leadglass.pixels.pool import DecoderPool
 from leadglass.pixels.reading import describe
-from leadglass.pixels.rendering import Rendering
+from leadglass.pixels.rendering import Format, Rendering
 from leadglass.pixels.syntaxes import DECODED, ENCODED
 from leadglass.pixels.transcoding import changes
 
@@ -27,6 +28,8 @@ _EXPLICIT: Final = TRANSFER_SYNTAXES[EXPLICIT_LE]
 _LONGEST_VALUE: Final = UNDEFINED - 1
 #: Bytes of one frame as it is stored.
 MOST_STORED: Final = DecoderLimits().encoded_bytes
+#: Without loss, and in its own size.
+AS_IT_IS: Final = Rendering(Format.PNG)
 _OFFSET_TABLES: Final = (tags.EXTENDED_OFFSET_TABLE, tags.EXTENDED_OFFSET_TABLE_LENGTHS)
 
 
@@ -50,6 +53,16 @@ class Decoding:
         """A frame as a JPEG or PNG file, counted as disclosed. Raises as `frame`."""
         description = self._described(frames)
         return self._pool.render(description, _whole(frames.open(number)), rendering, number)
+
+    def compared(self, one: InstanceFrames, other: InstanceFrames, number: int) -> PixelDifference:
+        """Where a frame of one instance differs from the same one of another; nothing is counted as disclosed. Raises
+        as `frame`."""
+        first, second = self._described(one), self._described(other)
+        sizes = [f"{each.columns} × {each.rows}" for each in (first, second)]
+        if sizes[0] != sizes[1] or first.samples_per_pixel != second.samples_per_pixel:
+            message = f"The two images are not of one kind: {sizes[0]} × {first.samples_per_pixel} samples against "
+            raise _cannot(f"{message}{sizes[1]} × {second.samples_per_pixel}.")
+        return self._pool.compare(first, _whole(one.read(number)), second, _whole(other.read(number)), AS_IT_IS, number)
 
     def data_set(self, frames: InstanceFrames, transfer_syntax: str) -> Iterator[Buffer]:
         """The whole data set with its frames in another transfer syntax (PS3.5 A.4, 8.2), counted as disclosed. Raises

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from leadglass.archive.authorise import authorise, scope_of
 from leadglass.archive.committer import Writing
+from leadglass.archive.freshness import require_fresh
 from leadglass.archive.header import stored_elements
 from leadglass.dicom.attributes import decode_elements
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
@@ -22,19 +23,33 @@ from leadglass.model import AccessEvent, Operation, Outcome, Principal, Scope
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
 
+__all__ = [
+    *("REASONS", "ListedReview", "ReviewRow", "accept", "located", "reject", "review"),
+    *("review_event", "review_scope", "reviews"),
+]
+
+#: Why an object waits, in words.
+REASONS = {
+    "other-header": "the same pixels under another header",
+    "other-encoding": "another encoding that cannot be compared without decoding",
+    "other-pixels": "OTHER PIXELS under a known SOP Instance UID; the sender was refused",
+    "study-of-another-patient-or-site": "its Study Instance UID belongs to another patient or site",
+    "series-of-another-study": "its Series Instance UID belongs to another study",
+}
+
 
 def reviews(archive: "Archive", principal: Principal, state: str = "open") -> Iterator[ListedReview]:
     """Nothing of a patient: that is for `review`, which leaves an event."""
     authorise(principal, Operation.REVIEW)
-    return archive.index.reviews(_scope(principal), state)
+    return archive.index.reviews(review_scope(principal), state)
 
 
 def review(archive: "Archive", principal: Principal, review_id: int) -> ReviewRow:
     """With what the object itself says, which its study's row need not: the header may be all that differs. The event
     that says who saw it is durable before this returns. Raises NotFound, VerificationFailed."""
-    found, arrived = _found(archive, principal, review_id)
+    found, arrived = located(archive, principal, review_id)
     claimed = study_from(_read_attributes(archive, arrived))
-    archive.committer.record(_event(principal, "review-shown", found), arrived.study_id).result()
+    archive.committer.record(review_event(principal, "review-shown", found), arrived.study_id).result()
     return replace(
         found,
         patient_name=claimed.patient_name,
@@ -47,8 +62,11 @@ def review(archive: "Archive", principal: Principal, review_id: int) -> ReviewRo
 
 
 def accept(archive: "Archive", principal: Principal, review_id: int) -> None:
-    """Show the object of an open review. Raises NotFound, UsageError when it is decided already."""
-    attributes = _read_attributes(archive, _found(archive, principal, review_id)[1])
+    """Show the object of an open review: a grant, like all that lets somebody see. Raises NotFound, ProofTooOld,
+    UsageError when it is decided already."""
+    arrived = located(archive, principal, review_id)[1]
+    require_fresh(principal, archive.clock())
+    attributes = _read_attributes(archive, arrived)
 
     def write(writing: Writing) -> None:
         tx = writing.tx
@@ -86,14 +104,14 @@ def reject(archive: "Archive", principal: Principal, review_id: int) -> None:
     archive.committer.run(write)
 
 
-def _scope(principal: Principal) -> Scope:
+def review_scope(principal: Principal) -> Scope:
     """A steward's own site, unless at the command line, where reviews between sites are decided."""
     return Scope(None) if principal.kind == "local" else scope_of(principal)
 
 
-def _found(archive: "Archive", principal: Principal, review_id: int) -> tuple[ReviewRow, InstanceRow]:
+def located(archive: "Archive", principal: Principal, review_id: int) -> tuple[ReviewRow, InstanceRow]:
     authorise(principal, Operation.REVIEW)
-    found = archive.index.review(review_id, _scope(principal))
+    found = archive.index.review(review_id, review_scope(principal))
     if found is None:
         raise _no_review(review_id)
     return found, archive.index.instance(found.instance_id)
@@ -101,7 +119,7 @@ def _found(archive: "Archive", principal: Principal, review_id: int) -> tuple[Re
 
 def _open_review(writing: Writing, principal: Principal, review_id: int) -> ReviewRow:
     """Inside the transaction that decides it: of two stewards only the first does."""
-    found = writing.tx.review(review_id, _scope(principal))
+    found = writing.tx.review(review_id, review_scope(principal))
     if found is None:
         raise _no_review(review_id)
     if found.state != "open":
@@ -137,10 +155,10 @@ def _read_attributes(archive: "Archive", row: InstanceRow) -> dict[int, str]:
 def _decide(writing: Writing, principal: Principal, found: ReviewRow, decision: str) -> None:
     writing.tx.decide_review(found.id, decision, principal.label)
     study_id = writing.tx.instance(found.instance_id).study_id
-    writing.record(_event(principal, f"review-{decision}", found), study_id)
+    writing.record(review_event(principal, f"review-{decision}", found), study_id)
 
 
-def _event(principal: Principal, action: str, found: ReviewRow) -> AccessEvent:
+def review_event(principal: Principal, action: str, found: ReviewRow) -> AccessEvent:
     return AccessEvent(
         action=action,
         outcome=Outcome.DONE,

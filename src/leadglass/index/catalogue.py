@@ -13,11 +13,10 @@ from leadglass.dicom.dictionary import vr_of
 from leadglass.errors import NotFound
 from leadglass.index.attributes import REQUEST_FIELDS
 from leadglass.index.lookup import (
-    INSTANCE_SELECT,
     SERIES_SELECT,
     STUDY_SELECT,
     instance_by_id,
-    instance_row,
+    instances_by_uid,
     log_salt,
     series_by_id,
     studies_by_uid,
@@ -170,12 +169,7 @@ class CatalogueWriter:
 
     def instances(self, uid: str) -> list[InstanceRow]:
         """All versions under a SOP Instance UID, in any state, oldest first."""
-        packed = pack_uid(uid)
-        found = self._cursor.execute(
-            INSTANCE_SELECT + "WHERE instance.uid_hash = ? AND instance.uid = ? ORDER BY instance.id",
-            (uid_hash(packed), packed),
-        )
-        return [instance_row(row) for row in found]
+        return instances_by_uid(self._cursor, uid)
 
     def instance(self, instance_id: int) -> InstanceRow:
         """Raises NotFound."""

@@ -139,6 +139,10 @@ class Index:
         """Raises NotFound."""
         return self._read(lambda cursor: lookup.study_by_id(cursor, study_id))
 
+    def versions(self, uid: str) -> list[InstanceRow]:
+        """All versions under a SOP Instance UID, in any state, oldest first."""
+        return self._read(lambda cursor: lookup.instances_by_uid(cursor, uid))
+
     def studies(self, uid: str) -> list[StudyRow]:
         """All claims on a Study Instance UID, oldest first."""
         return self._read(lambda cursor: lookup.studies_by_uid(cursor, uid))
@@ -238,6 +242,10 @@ class Index:
         return self._read(lambda cursor: review.review(cursor, review_id, scope))
 
     def quarantined(self, digest: bytes, site: str) -> QuarantineRow | None:
+    def open_reviews(self, scope: Scope) -> int:
+        """How many there are."""
+        return self._read(lambda cursor: review.open_count(cursor, scope))
+
         """What a site holds back under the digest as received, however it was decided."""
         return self._read(lambda cursor: quarantine.quarantined(cursor, digest, site))
 

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.sqlite import dialect
 from leadglass.errors import NotFound
 from leadglass.index.rows import Counts, InstanceRow, InstanceState, ObjectLocation, SeriesRow, StudyRow
 from leadglass.index.schema import instance, patient, series, study, term
-from leadglass.index.uidcode import unpack_uid
+from leadglass.index.uidcode import pack_uid, uid_hash, unpack_uid
 
 _sop_class = term.alias("sop_class")
 _transfer_syntax = term.alias("transfer_syntax")
@@ -136,6 +136,16 @@ def log_salt(cursor: Any, study_id: int) -> bytes:
 def instances_after(cursor: Any, instance_id: int, limit: int) -> list[InstanceRow]:
     query = INSTANCE_SELECT + "WHERE instance.id > ? ORDER BY instance.id LIMIT ?"
     return [instance_row(row) for row in cursor.execute(query, (instance_id, limit))]
+
+
+def instances_by_uid(cursor: Any, uid: str) -> list[InstanceRow]:
+    """All versions under a SOP Instance UID, in any state, oldest first."""
+    packed = pack_uid(uid)
+    found = cursor.execute(
+        INSTANCE_SELECT + "WHERE instance.uid_hash = ? AND instance.uid = ? ORDER BY instance.id",
+        (uid_hash(packed), packed),
+    )
+    return [instance_row(row) for row in found]
 
 
 def counts(cursor: Any) -> Counts:

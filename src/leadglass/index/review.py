@@ -67,6 +67,11 @@ def review(cursor: Any, review_id: int, scope: Scope) -> ReviewRow | None:
     return ReviewRow(*values)
 
 
+def open_count(cursor: Any, scope: Scope) -> int:
+    within, sites = _within(scope)
+    return int(cursor.execute(f"SELECT count(*){_FROM}WHERE review.state = 'open'{within}", sites).fetchone()[0])
+
+
 def _within(scope: Scope) -> tuple[str, tuple[str, ...]]:
     """Both sites must be in the scope, the object's and that of its study's owner: a review tells of both."""
     if scope.sites is None:
