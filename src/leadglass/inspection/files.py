@@ -79,14 +79,14 @@ class FileInspector:
         one = _OneFile(self._engines, self._limits, self._wanted, thorough=self._thorough)
         view = memoryview(self._buffer)
         try:
-            while size := _fill(file, view):
+            while size := fill(file, view):
                 one.feed(view[:size])
             return one.finish()
         finally:
             one.close()
 
 
-def _fill(file: Source, view: memoryview) -> int:
+def fill(file: Source, view: memoryview) -> int:
     """Reads until `view` is full or the file ends: a ZIP member gives little at a time."""
     size = 0
     while size < len(view) and (count := file.readinto(view[size:])):

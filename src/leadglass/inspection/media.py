@@ -6,32 +6,20 @@ followed, and a file that a DICOMDIR names is looked for below the DICOMDIR's ow
 
 import os
 import stat
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import Final
 
 from leadglass.errors import UsageError
-from leadglass.inspection.files import FileInspector, FileReport, Source
+from leadglass.inspection.files import FileInspector, FileReport, fill
 from leadglass.inspection.reasons import BY_CODE, Reason
+from leadglass.inspection.unpacking import ArchiveFault, ArchiveLimits, Budget, Seekable
 from leadglass.inspection.verdict import Finding, kind_of
+from leadglass.inspection.zips import END_MAGIC, LOCAL_MAGIC, Archive, Entry
 
-_ZIP_MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveLimits:
-    """Bounds on a ZIP. `ratio`: of what an entry says it unpacks to and what it takes; deflate reaches 1032."""
-
-    entries: int = 50_000
-    directory_bytes: int = 16 * 1024 * 1024
-    total_bytes: int = 64 * 1024**3
-    ratio: int = 1100
-    depth: int = 2
-    nested_bytes: int = 32 * 1024 * 1024
+_ZIP_MAGIC: Final = (LOCAL_MAGIC, END_MAGIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,105 +80,64 @@ class MediaInspector:
             # Not through a link that took the file's place since it was found.
             descriptor = os.open(subject.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb", buffering=0) as file:
-                magic = file.read(4)
-                file.seek(0)
-                if magic in _ZIP_MAGIC:
-                    yield from self._archive(file, str(subject.path), subject, 1)
+                if file.read(4) in _ZIP_MAGIC:
+                    budget = Budget(self._limits, file.seek(0, os.SEEK_END))
+                    yield from self._archive(file, str(subject.path), subject, 1, budget)
                     return
-                report = self._files.inspect(file)
+                report = self._files.inspect(_rewound(file))
         except OSError as error:
             report = _failed(Reason.UNREADABLE, error.strerror or "")
         if report.is_directory:
             report = _with_references(report, subject.path.parent)
         yield Inspected(str(subject.path), subject.size, subject.modified, report)
 
-    def _archive(self, file: IO[bytes], name: str, subject: Subject, depth: int) -> Iterator[Inspected]:
-        def said(report: FileReport, entry: str = "") -> Inspected:
-            return Inspected(f"{name}!{entry}" if entry else name, subject.size, subject.modified, report)
-
+    def _archive(self, file: Seekable, name: str, subject: Subject, depth: int, budget: Budget) -> Iterator[Inspected]:
         try:
-            archive, refusal = self._open(file, depth)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-            yield said(_failed(Reason.MALFORMED, f"ZIP: {type(error).__name__}"))
-            return
-        if archive is None:
-            yield said(_failed(Reason.ARCHIVE_BOUND, refusal))
-            return
-        with archive:
-            for entry in archive.infolist():
-                if entry.is_dir():
+            if depth > self._limits.depth:
+                raise ArchiveFault(Reason.ARCHIVE_BOUND, f"more than {self._limits.depth} ZIPs deep")
+            archive = Archive(file, self._limits, budget)
+            for entry in archive.entries():
+                if entry.is_folder and not entry.packed:
                     continue
-                for each in self._entry(archive, entry, f"{name}!{entry.filename}", subject, depth):
-                    yield replace(each, report=_checked_name(each.report, entry.filename))
-
-    def _open(self, file: IO[bytes], depth: int) -> tuple[zipfile.ZipFile | None, str]:
-        limits = self._limits
-        if depth > limits.depth:
-            return None, f"more than {limits.depth} ZIPs deep"
-        entries, length = _directory_size(file)
-        if entries > limits.entries or length > limits.directory_bytes:
-            return None, f"{entries} entries"
-        archive = zipfile.ZipFile(file)
-        total = sum(entry.file_size for entry in archive.infolist())
-        if len(archive.infolist()) > limits.entries or total > limits.total_bytes:
-            archive.close()
-            return None, f"{total} bytes in {len(archive.infolist())} entries"
-        return archive, ""
+                for each in self._entry(archive, entry, f"{name}!{entry.name}", subject, depth, budget):
+                    yield replace(each, report=_checked_name(each.report, entry.name))
+        except ArchiveFault as fault:
+            yield Inspected(name, subject.size, subject.modified, _failed(fault.reason, fault.detail))
 
     def _entry(
-        self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, subject: Subject, depth: int
+        self, archive: Archive, entry: Entry, name: str, subject: Subject, depth: int, budget: Budget
     ) -> Iterator[Inspected]:
-        def said(report: FileReport) -> Inspected:
-            return Inspected(name, subject.size, subject.modified, report)
-
-        if entry.flag_bits & 1:
-            yield said(_failed(Reason.NOT_SCANNED, "encrypted"))
-            return
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            yield said(_failed(Reason.ARCHIVE_PATH, "a link"))
-            return
-        if entry.file_size > self._limits.ratio * max(entry.compress_size, 1024):
-            yield said(_failed(Reason.ARCHIVE_BOUND, f"{entry.compress_size} bytes unpack to {entry.file_size}"))
-            return
         try:
-            with archive.open(entry) as member:
-                magic = member.read(4)
-            if magic in _ZIP_MAGIC:
-                yield from self._nested(archive, entry, name, subject, depth)
+            if entry.is_encrypted:
+                raise ArchiveFault(Reason.NOT_SCANNED, "encrypted")
+            if entry.is_link:
+                raise ArchiveFault(Reason.ARCHIVE_PATH, "a link")
+            head = bytearray(4)
+            if bytes(head[: fill(archive.open(entry), memoryview(head))]) in _ZIP_MAGIC:
+                yield from self._archive(self._nested(archive, entry), name, subject, depth + 1, budget)
                 return
-            with archive.open(entry) as member:
-                yield said(self._files.inspect(cast(Source, member)))
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-            yield said(_failed(Reason.MALFORMED, f"ZIP: {type(error).__name__}"))
+            report = self._files.inspect(archive.open(entry))
+        except ArchiveFault as fault:
+            report = _failed(fault.reason, fault.detail)
+        yield Inspected(name, subject.size, subject.modified, report)
 
-    def _nested(
-        self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, subject: Subject, depth: int
-    ) -> Iterator[Inspected]:
-        if entry.file_size > self._limits.nested_bytes:
-            report = _failed(Reason.ARCHIVE_BOUND, f"a ZIP of {entry.file_size} bytes in a ZIP")
-            yield Inspected(name, subject.size, subject.modified, report)
-            return
-        yield from self._archive(BytesIO(archive.read(entry)), name, subject, depth + 1)
+    def _nested(self, archive: Archive, entry: Entry) -> Seekable:
+        """A ZIP in a ZIP, read where it lies when it is stored as it is. A compressed one is held, since what is in it
+        is told by its end; it is counted while it is unpacked, whatever its size is said to be."""
+        if entry.is_stored:
+            return archive.window(entry)
+        most = self._limits.nested_bytes
+        if entry.size > most:
+            raise ArchiveFault(Reason.ARCHIVE_BOUND, f"a compressed ZIP of {entry.size} bytes in a ZIP")
+        # Read to its very end, where a member that unpacks to something else than it says is refused.
+        held = bytearray(entry.size + 1)
+        size = fill(archive.open(entry), memoryview(held))
+        return BytesIO(memoryview(held)[:size])
 
 
-def _directory_size(file: IO[bytes]) -> tuple[int, int]:
-    """Entries and bytes of the central directory, as the end of the archive says (APPNOTE 4.3.16), before any of it is
-    read into memory. Zeros when it is not found, which zipfile then says."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 65557))
-    tail = file.read(65557)
+def _rewound(file: FileIO) -> FileIO:
     file.seek(0)
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or at + 22 > len(tail):
-        return 0, 0
-    entries = int.from_bytes(tail[at + 10 : at + 12], "little")
-    length = int.from_bytes(tail[at + 12 : at + 16], "little")
-    if length == 0xFFFFFFFF or entries == 0xFFFF:
-        record = tail.rfind(b"PK\x06\x06", 0, at)
-        if record >= 0 and record + 48 <= len(tail):
-            entries = int.from_bytes(tail[record + 32 : record + 40], "little")
-            length = int.from_bytes(tail[record + 40 : record + 48], "little")
-    return entries, length
+    return file
 
 
 def _failed(reason: Reason, detail: str) -> FileReport:

@@ -10,11 +10,22 @@ from typing import Final
 from leadglass.inspection.reasons import Reason
 from leadglass.inspection.verdict import Findings
 
-#: Bytes of object streams inflated in one document, and of names looked at across a border.
+#: Bytes of object streams inflated in one document, how many there may be, and names spelled with escapes.
 _INFLATED: Final = 16 * 1024 * 1024
-_OVERLAP: Final = 2048
+_MOST_STREAMS: Final = 8192
+_MOST_ESCAPES: Final = 16_384
+#: Names of any kind, beside one for so many bytes of the document: what is compressed has a slash in 256.
+_MOST_NAMES: Final = 1_000_000
+_NAME_EACH: Final = 32
+#: To look at what a stream is costs as much as so many names.
+_NAMES_A_STREAM: Final = 16
+#: Bytes looked at in one go, those that are looked at again with what follows, and those that follow /OpenAction.
 _BLOCK: Final = 64 * 1024
+_OVERLAP: Final = 2048
+_ACTION: Final = 256
 _STEP: Final = 256 * 1024
+#: Fed to zlib at a time: what it leaves over is copied for each stream.
+_SLICE: Final = 2048
 
 _NAMES: Final = {
     b"JavaScript": Reason.PDF_ACTIVE,
@@ -32,108 +43,167 @@ _NAMES: Final = {
     b"URI": Reason.PDF_LINK,
     b"XFA": Reason.PDF_ACTIVE,
 }
-#: What /OpenAction may do harmlessly: show a page (ISO 32000-1 12.3.2); other actions are found by their own names.
-_NAME: Final = re.compile(rb"/(" + b"|".join(sorted(_NAMES, reverse=True)) + rb")(?=[\x00-\x20/<>\[\](){}%]|$)")
+_END_OF_NAME: Final = rb"(?=[\x00-\x20/<>\[\](){}%])"
 _ESCAPED: Final = re.compile(
-    rb"/((?:[^\x00-\x20/<>\[\](){}%#]{0,32}#[0-9A-Fa-f]{2}){1,32}[^\x00-\x20/<>\[\](){}%#]{0,32})"
+    rb"/((?:[^\x00-\x20/<>\[\](){}%#]{0,32}#[0-9A-Fa-f]{2}){1,32}[^\x00-\x20/<>\[\](){}%#]{0,32})" + _END_OF_NAME
 )
 _ESCAPE: Final = re.compile(rb"#([0-9A-Fa-f]{2})")
 _STREAM: Final = re.compile(rb">>[\x00\t\n\f\r ]*stream(?:\r\n|\n|\r)")
-_OPEN_ACTION: Final = re.compile(rb"/OpenAction[\x00\t\n\f\r ]*(<<|\[|[0-9])")
+#: What /OpenAction may do harmlessly: show a page (ISO 32000-1 12.3.2); other actions are found by their own names.
+_OPEN_ACTION: Final = re.compile(rb"/OpenAction[\x00\t\n\f\r ]*<<")
 
 
 class PdfReader:
-    """Takes a PDF as it streams past."""
+    """Takes a PDF as it streams past. Each name is reported where it stands first."""
 
     def __init__(self, findings: Findings, offset: int, path: str) -> None:
         self._findings = findings
         self._offset = offset
         self._path = path
-        self._held = bytearray()
+        self._waiting = bytearray()
+        self._held = b""
         self._inflater: zlib._Decompress | None = None
         self._inflated = 0
         self._carry = b""
+        self._streams = 0
+        self._escapes = 0
+        self._names_left = _MOST_NAMES
+        self._wanted = set(_NAMES)
+        self._pattern = _pattern_of(self._wanted)
+        self._may_open = True
+        self._done = False
 
     def feed(self, part: memoryview) -> None:
-        if self._inflater is not None:
-            part = self._inflate(part)
-        self._held += part
-        while self._inflater is None and len(self._held) >= _BLOCK:
-            self._look(keep=_OVERLAP)
+        if self._done:
+            return
+        self._waiting += part
+        while len(self._waiting) >= _BLOCK and not self._done:
+            self._take(bytes(self._waiting[:_BLOCK]))
+            del self._waiting[:_BLOCK]
 
     def finish(self) -> None:
-        while self._held:
-            self._look(keep=0)
-            if self._inflater is not None:
-                self._inflater = None  # a stream that the document cuts short
+        if not self._done:
+            # A delimiter ends the last name, and nothing more comes that an action could be of.
+            self._take(bytes(self._waiting) + b"\n" * _ACTION)
+        self._waiting.clear()
 
-    def _look(self, *, keep: int) -> None:
-        """Looks at what is held, up to the data of the next object stream, which are inflated and looked at too."""
-        data = bytes(self._held)
-        for match in _STREAM.finditer(data):
-            dictionary = data[max(0, match.start() - _OVERLAP) : match.start()]
-            if b"ObjStm" in _plain(dictionary[dictionary.rfind(b" obj") + 1 :]):
-                self._names(data[: match.start() + 2], self._offset)
-                self._drop(match.end())
-                self._inflater = zlib.decompressobj()
-                self._carry = b""
-                rest = self._inflate(memoryview(bytes(self._held)))
-                self._drop(len(self._held) - len(rest))
-                return
-        self._names(data, self._offset)
-        self._drop(max(0, len(data) - keep))
+    def _take(self, block: bytes) -> None:
+        """Looks at a block, of which object streams are inflated and looked at too. A stream may go on in the next."""
+        self._names_left += len(block) // _NAME_EACH
+        start = self._offset
+        self._offset += len(block)
+        at = self._inflate(block, 0, start) if self._inflater is not None else 0
+        data = self._held + block[at:] if at or self._held else block
+        start = self._offset - len(data)
+        looked = at = 0
+        while not self._done and self._inflater is None and (match := _STREAM.search(data, at)):
+            dictionary = data[max(at, match.start() - _OVERLAP) : match.start()]
+            at = match.end()
+            if at == len(data) and data.endswith(b"\r"):
+                break  # a line feed may follow
+            self._count(_NAMES_A_STREAM, start + at)
+            if _is_of_objects(dictionary[dictionary.rfind(b" obj") + 1 :]):
+                self._look(data[looked : match.start() + 2], start + looked)
+                looked = at = self._begin(data, at, start)
+        if not self._done and self._inflater is None:
+            self._look(data[looked:], start + looked)
+        self._held = data[looked:][-_OVERLAP:]
 
-    def _drop(self, count: int) -> None:
-        self._offset += count
-        del self._held[:count]
+    def _begin(self, data: bytes, at: int, start: int) -> int:
+        self._streams += 1
+        if self._streams > _MOST_STREAMS:
+            self._give_up("more object streams than are looked into", start + at)
+            return at
+        self._inflater = zlib.decompressobj()
+        self._carry = b""
+        return self._inflate(data, at, start)
 
-    def _inflate(self, part: memoryview) -> memoryview:
-        """Inflates an object stream in bounded steps. Returns the bytes after its end."""
+    def _inflate(self, data: bytes, at: int, start: int) -> int:
+        """Inflates an object stream that begins or goes on at `at`. Returns where it ends, or the end of `data`."""
         inflater = self._inflater
-        data: bytes | memoryview = part
-        while inflater is not None:
-            try:
-                plain = inflater.decompress(data, _STEP)
-            except zlib.error:
-                self._findings.add(Reason.PDF_OPAQUE, self._offset, self._path, detail="object stream")
-                self._inflater = None
-                return part
+        with memoryview(data) as view:
+            while inflater is not None and at < len(data) and not self._done:
+                part = view[at : at + _SLICE]
+                try:
+                    self._inflate_slice(inflater, part, start + at)
+                except zlib.error:
+                    self._findings.add(Reason.PDF_OPAQUE, start + at, self._path, detail="object stream")
+                    inflater = self._inflater = None
+                    return at
+                at += len(part)
+                if inflater.eof:
+                    at -= len(inflater.unused_data)
+                    inflater = self._inflater = None
+                    self._look(self._carry + b"\n", start + at)
+        return at
+
+    def _inflate_slice(self, inflater: "zlib._Decompress", part: memoryview, offset: int) -> None:
+        rest: bytes | memoryview = part
+        while not self._done:
+            plain = inflater.decompress(rest, _STEP)
             self._inflated += len(plain)
             if self._inflated > _INFLATED:
-                self._findings.add(Reason.PDF_OPAQUE, self._offset, self._path, detail="object streams are too long")
-                self._inflater = None
-                return memoryview(b"")
-            self._names(self._carry + plain, self._offset)
-            self._carry = plain[-64:]
-            data = inflater.unconsumed_tail
-            if inflater.eof:
-                self._inflater = None
-                rest = inflater.unused_data
-                return memoryview(rest)
-            if not data and len(plain) < _STEP:
-                break
-        return memoryview(b"")
+                self._give_up("object streams are too long", offset)
+                return
+            self._look(self._carry + plain, offset)
+            self._carry = (self._carry + plain)[-_OVERLAP:]
+            rest = inflater.unconsumed_tail
+            if inflater.eof or (not rest and len(plain) < _STEP):
+                return
 
-    def _names(self, data: bytes, offset: int) -> None:
-        if b"/" not in data:
-            return
-        for match in _NAME.finditer(data):
+    def _count(self, names: int, offset: int) -> None:
+        self._names_left -= names
+        if self._names_left < 0:
+            self._give_up("more names than are looked at", offset)
+
+    def _give_up(self, detail: str, offset: int) -> None:
+        self._findings.add(Reason.PDF_OPAQUE, offset, self._path, detail=detail)
+        self._done = True
+        self._inflater = None
+
+    def _look(self, data: bytes, offset: int) -> None:
+        """Finds the names in `data`. One that ends with it is not whole: it is looked at again with what follows."""
+        names = data.count(b"/")
+        self._count(names, offset)
+        at = 0
+        while names and self._wanted and (match := self._pattern.search(data, at)):
             self._say(match[1], offset + match.start())
-        if b"#" in data:
-            for match in _ESCAPED.finditer(data):
-                self._say(_plain(match[1]), offset + match.start())
-        match_action = _OPEN_ACTION.search(data)
-        if (
-            match_action
-            and match_action[1] == b"<<"
-            and b"/GoTo" not in data[match_action.end() : match_action.end() + 256]
-        ):
-            self._findings.add(Reason.PDF_ACTIVE, offset + match_action.start(), self._path, detail="/OpenAction")
+            at = match.end()
+        if names and b"#" in data:
+            self._look_at_escapes(data, offset)
+        if names and self._may_open:
+            self._look_at_actions(data, offset)
+
+    def _look_at_escapes(self, data: bytes, offset: int) -> None:
+        for match in _ESCAPED.finditer(data):
+            self._escapes += 1
+            if self._escapes > _MOST_ESCAPES:
+                self._give_up("more escaped names than are looked at", offset + match.start())
+                return
+            self._say(_plain(match[1]), offset + match.start())
+
+    def _look_at_actions(self, data: bytes, offset: int) -> None:
+        for match in _OPEN_ACTION.finditer(data):
+            action = data[match.end() : match.end() + _ACTION]
+            if len(action) == _ACTION and b"/GoTo" not in action:
+                self._findings.add(Reason.PDF_ACTIVE, offset + match.start(), self._path, detail="/OpenAction")
+                self._may_open = False
+                return
 
     def _say(self, name: bytes, offset: int) -> None:
-        reason = _NAMES.get(name)
-        if reason is not None:
-            self._findings.add(reason, offset, self._path, detail=f"/{name.decode('ascii')}")
+        if name in self._wanted:
+            self._wanted.discard(name)
+            self._pattern = _pattern_of(self._wanted)
+            self._findings.add(_NAMES[name], offset, self._path, detail=f"/{name.decode('ascii')}")
+
+
+def _pattern_of(names: set[bytes]) -> re.Pattern[bytes]:
+    # The longer of two that begin alike goes first.
+    return re.compile(rb"/(" + b"|".join(sorted(names, reverse=True)) + rb")" + _END_OF_NAME)
+
+
+def _is_of_objects(dictionary: bytes) -> bool:
+    return b"ObjStm" in dictionary or (b"#" in dictionary and b"ObjStm" in _plain(dictionary))
 
 
 def _plain(name: bytes) -> bytes:
