@@ -119,10 +119,6 @@ class WebTable(_Table):
         return WebConfig(chain=chain, **given)
 
 
-class SelfAuditTable(_Table):
-    """How often the archive is looked at from outside, as a stranger would."""
-
-    every_hours: Annotated[float, Field(ge=0.001, le=7 * 24)] = 24
 class InspectionTable(_Table):
     """What reads along beside the inspection of everything that arrives, and when a device is shut out."""
 
@@ -148,6 +144,10 @@ class InspectionTable(_Table):
         return SuspensionLimits(self.suspend_after, round(self.suspend_within_hours * 3600))
 
 
+class SelfAuditTable(_Table):
+    """How often the archive is looked at from outside, as a stranger would."""
+
+    every_hours: Annotated[float, Field(ge=0.001, le=7 * 24)] = 24
 
 
 class Settings(BaseSettings):
@@ -158,17 +158,17 @@ class Settings(BaseSettings):
     web: WebTable = WebTable()
     sign_in: SignInTable = SignInTable()
     openid: OpenIdTable | None = None
-    self_audit: SelfAuditTable = SelfAuditTable()
-
-    def archive_config(self) -> ArchiveConfig:
-        openid = None if self.openid is None else self.openid.config()
     inspection: InspectionTable = InspectionTable()
-        return replace(self.local_config(), sessions=self.sign_in.limits(), openid=openid)
+    self_audit: SelfAuditTable = SelfAuditTable()
 
     def local_config(self) -> ArchiveConfig:
         """For a command that opens the archive itself: nobody signs in to it."""
         inspection = self.inspection
         return replace(self.archive.config(), engines=inspection.engines(), suspension=inspection.suspension())
+
+    def archive_config(self) -> ArchiveConfig:
+        openid = None if self.openid is None else self.openid.config()
+        return replace(self.local_config(), sessions=self.sign_in.limits(), openid=openid)
 
 
 def load(path: Path | None) -> Settings:

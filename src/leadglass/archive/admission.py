@@ -67,9 +67,9 @@ class DeviceBook:
         device, key = found
         if device.disabled:
             raise AssociationRefused(Refusal.DISABLED, device.name)
-        if key.retired_at is not None and key.retired_at <= now_us:
         if device.suspended is not None:
             raise AssociationRefused(Refusal.SUSPENDED, device.name)
+        if key.retired_at is not None and key.retired_at <= now_us:
             raise AssociationRefused(Refusal.KEY_RETIRED, device.name)
         if key.not_after <= now_us:
             raise AssociationRefused(Refusal.CERTIFICATE_EXPIRED, device.name)

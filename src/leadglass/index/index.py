@@ -238,29 +238,17 @@ class Index:
         """`state` is open, accepted or rejected; oldest first."""
         return self._stream(lambda cursor: review.reviews(cursor, state, scope))
 
-    def review(self, review_id: int, scope: Scope) -> ReviewRow | None:
-        return self._read(lambda cursor: review.review(cursor, review_id, scope))
-
-    def quarantined(self, digest: bytes, site: str) -> QuarantineRow | None:
     def open_reviews(self, scope: Scope) -> int:
         """How many there are."""
         return self._read(lambda cursor: review.open_count(cursor, scope))
 
+    def review(self, review_id: int, scope: Scope) -> ReviewRow | None:
+        return self._read(lambda cursor: review.review(cursor, review_id, scope))
+
+    def quarantined(self, digest: bytes, site: str) -> QuarantineRow | None:
         """What a site holds back under the digest as received, however it was decided."""
         return self._read(lambda cursor: quarantine.quarantined(cursor, digest, site))
 
-    def quarantine_row(self, quarantine_id: int, scope: Scope) -> QuarantineRow | None:
-        return self._read(lambda cursor: quarantine.quarantine_row(cursor, quarantine_id, scope))
-
-    def quarantine_rows(self, scope: Scope, state: str = "held") -> Iterator[QuarantineRow]:
-        """`state` is held, released, destroyed or disarmed; oldest first."""
-        return self._stream(lambda cursor: quarantine.quarantine_rows(cursor, state, scope))
-
-    def _read(self, read: Callable[[Any], T]) -> T:
-        with self._readers.connect() as connection:
-            return read(_cursor(connection))
-
-    def _pages(self, after: int, read: Callable[[Any, int], list[Row]]) -> Iterator[Row]:
     def held_counts(self, before: int, scope: Scope) -> tuple[int, int, int]:
         """How many objects are held back, how many of them since before a moment (µs since 1970 UTC), and since when
         the oldest is; 0 when there is none."""
@@ -278,6 +266,18 @@ class Index:
         """The digest of the original of an instance that was disarmed; None for others."""
         return self._read(lambda cursor: quarantine.received_as(cursor, instance_id))
 
+    def quarantine_row(self, quarantine_id: int, scope: Scope) -> QuarantineRow | None:
+        return self._read(lambda cursor: quarantine.quarantine_row(cursor, quarantine_id, scope))
+
+    def quarantine_rows(self, scope: Scope, state: str = "held") -> Iterator[QuarantineRow]:
+        """`state` is held, released, destroyed or disarmed; oldest first."""
+        return self._stream(lambda cursor: quarantine.quarantine_rows(cursor, state, scope))
+
+    def _read(self, read: Callable[[Any], T]) -> T:
+        with self._readers.connect() as connection:
+            return read(_cursor(connection))
+
+    def _pages(self, after: int, read: Callable[[Any, int], list[Row]]) -> Iterator[Row]:
         while True:
             with self._readers.connect() as connection:
                 page = read(_cursor(connection), after)

@@ -136,13 +136,13 @@ def _fsck(call: Call) -> dict[str, Any]:
     return dataclasses.asdict(fsck(call.archive, call.principal, deep=call.params["deep"], progress=call.progress))
 
 
-def _review_list(call: Call) -> list[dict[str, Any]]:
 def _reinspect(call: Call) -> dict[str, Any]:
     params = call.params
     request = Request(params["report_only"], params["rate"], params["anew"])
     return dataclasses.asdict(reinspect(call.archive, call.principal, request, call.progress))
 
 
+def _review_list(call: Call) -> list[dict[str, Any]]:
     return [dataclasses.asdict(row) for row in reviewing.reviews(call.archive, call.principal, call.params["state"])]
 
 
@@ -179,8 +179,8 @@ VERBS: dict[str, Callable[[Call], Any]] = {
     "device-add": _device_add,
     "device-renew": _device_renew,
     "device-disable": _device_disable,
-    "device-list": _device_list,
     "device-enable": _device_enable,
+    "device-list": _device_list,
     "device-show": _device_show,
     "device-log": _device_log,
     "device-test": _device_test,
@@ -197,8 +197,8 @@ VERBS: dict[str, Callable[[Call], Any]] = {
     "quarantine-show": _quarantine_show,
     "quarantine-release": _quarantine_release,
     "quarantine-destroy": _quarantine_destroy,
-    "review-list": _review_list,
     "reinspect": _reinspect,
+    "review-list": _review_list,
     "review-show": _review_show,
     "review-accept": _review_accept,
     "review-reject": _review_reject,

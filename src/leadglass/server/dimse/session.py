@@ -41,9 +41,9 @@ log = structlog.get_logger("dimse")
 REJECTIONS = {
     Refusal.UNKNOWN_KEY: (1, 1, 1),
     Refusal.DISABLED: (1, 1, 1),
+    Refusal.SUSPENDED: (2, 1, 1),
     Refusal.KEY_RETIRED: (1, 1, 1),
     Refusal.CERTIFICATE_EXPIRED: (1, 1, 1),
-    Refusal.SUSPENDED: (2, 1, 1),
     Refusal.APPLICATION_CONTEXT: (1, 1, 2),
     Refusal.CALLING_AE: (1, 1, 3),
     Refusal.CALLED_AE: (1, 1, 7),

@@ -180,9 +180,9 @@ def _place(root: str, result: Stored) -> dict[int, str]:
     return {tags.RETRIEVE_URL: url}
 
 
-def _reason(result: Stored) -> dict[int, str]:
-    return {tags.FAILURE_REASON: str(result.reason)}
 def _warning(result: Stored) -> dict[int, str]:
     return {tags.WARNING_REASON: str(result.warning)} if result.warning else {}
 
 
+def _reason(result: Stored) -> dict[int, str]:
+    return {tags.FAILURE_REASON: str(result.reason)}
