@@ -10,8 +10,7 @@ import structlog
 
 from leadglass.archive.archive import Archive
 from leadglass.archive.identity import Placed
-from leadglass.archive.refusals import record_refusal
-from leadglass.archive.store import Received, StoreSession
+from leadglass.archive.store import Received, StoreSession, record_refused_store
 from leadglass.dicom.part10_stream import FileSplitter
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
 from leadglass.errors import LeadglassError, NotAuthorised, UsageError
@@ -204,9 +203,8 @@ def stored(session: StoreSession, received: Received, placed: Placed) -> Stored:
     return Stored(session.study, session.series, received.sop_class, received.sop_instance, warning=warning)
 
 
-def refuse(archive: Archive, sender: Sender, received: Received | None, error: Exception) -> Stored:
-    """The result of a part that is not stored, which is on record. `received` is None where it does not even tell what
-    it is."""
+def refuse(archive: Archive, sender: Sender, received: Received, error: Exception) -> None:
+    """The disk and the index fail with errors of their own, whose texts may hold data."""
     if isinstance(error, LeadglassError):
         record_refused_store(archive, sender.principal, received, error)
         log.warning("store refused", peer=sender.peer, reason=error.message)
