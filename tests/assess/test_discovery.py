@@ -1,6 +1,5 @@
 """Discovery: what answers is found whatever else is silent, and an interrupted search goes on where it stopped."""
 
-import asyncio
 import json
 import socket
 import stat
@@ -13,7 +12,7 @@ import pytest
 
 from leadglass.assess.discovery import State, discover, kept_state
 from leadglass.assess.observation import Endpoint
-from leadglass.assess.reach import Knock, OutOfScope, Reach
+from leadglass.assess.reach import OutOfScope, Reach
 from leadglass.assess.scope import Scope, parse_scope, resolve_name
 from leadglass.errors import RefusedForSafety
 
@@ -41,11 +40,7 @@ def port() -> Iterator[int]:
 
 def _search(scope: Scope, state: State, addresses: list[str]) -> list[str]:
     done: list[str] = []
-    asyncio.run(
-        discover(
-            Reach(scope), map(ip_address, addresses), scope.ports, state, lambda address, _: done.append(address), 64
-        )
-    )
+    discover(Reach(scope), map(ip_address, addresses), scope.ports, state, lambda address, _: done.append(address), 64)
     return done
 
 
@@ -65,21 +60,24 @@ def test_one_that_never_answers_is_silent() -> None:
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex((address, number))
-        knocked = asyncio.run(Reach(scope_of(number)).knock(Endpoint(address, number), 0.5))
-    assert knocked is Knock.SILENT
+        state = State()
+        _search(scope_of(number), state, [address])
+    assert state.found == {address: ()}
 
 
 def test_over_ipv6() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
         number = server.getsockname()[1]
         reach = Reach(scope_of(number))
-        assert asyncio.run(reach.knock(Endpoint("::1", number), 5)) is Knock.OPEN
+        state = State()
+        _search(reach.scope, state, ["::1"])
         reach.connect(Endpoint("::1", number), 5).close()
+    assert state.found == {"::1": (number,)}
 
 
 def test_nothing_outside_is_knocked_at(port: int) -> None:
     with pytest.raises(OutOfScope):
-        asyncio.run(Reach(scope_of(port)).knock(Endpoint("127.0.15.1", port), 1))
+        _search(scope_of(port), State(), ["127.0.15.1"])
 
 
 def test_an_interrupted_search_goes_on(port: int, tmp_path: Path) -> None:

@@ -18,23 +18,23 @@ from leadglass.dicom import tags
 from leadglass.dicom.attributes import encode_attributes
 from leadglass.dicom.uids import IMPLICIT_LE, STUDY_ROOT_FIND, TRANSFER_SYNTAXES
 from leadglass.dimse import pdata
-from leadglass.dimse.items import ACCEPTANCE, ContextResult, UserInformation
-from leadglass.dimse.message import CEchoRsp, CFindRsp, encode_command
+from leadglass.dimse.items import ACCEPTANCE, ContextResult, ExtendedNegotiation, UserInformation
+from leadglass.dimse.message import CEchoRsp, CFindRsp, CStoreRsp, encode_command
 from leadglass.dimse.pdu import Abort, AssociateAc, AssociateRj, ReleaseRp, ReleaseRq, encode
 from leadglass.dimse.status import PENDING, SUCCESS
 from tests.assess.test_reach import scope_of
 from tests.lab.scripted import listening
 
 HOST = "127.0.13.1"
-SECRET = "Plantedsecret^Hostile"
+SECRET = "Plantedsecret"
 _SYNTAX = TRANSFER_SYNTAXES[IMPLICIT_LE]
 _FIND = next(context.id for context in EVERYTHING if context.abstract_syntax == STUDY_ROOT_FIND)
 _ACCEPT = encode(
     AssociateAc(
-        "A",
-        "B",
+        SECRET,
+        SECRET,
         tuple(ContextResult(context.id, ACCEPTANCE, IMPLICIT_LE) for context in EVERYTHING),
-        UserInformation(16384, "1.2.3", "HOSTILE"),
+        UserInformation(16384, "1.2.3.536904000", SECRET),
     )
 )
 
@@ -137,6 +137,41 @@ def test_blanking_keeps_the_length_and_no_secret(pieces: list[bytes], cut: int) 
     assert len(blanked) == len(pdu)
     assert SECRET.encode() not in blanked
     assert b"1.2.3.1" not in blanked
+
+
+def test_of_an_acceptance_only_what_is_known_stays() -> None:
+    user = UserInformation(
+        16384,
+        "1.2.276.0.7230010.3.0.3.536904000",
+        "OFFIS_DCMTK_366",
+        extended=(ExtendedNegotiation(STUDY_ROOT_FIND, SECRET.encode()),),
+        user_identity_response=SECRET.encode(),
+    )
+    result = ContextResult(1, ACCEPTANCE, IMPLICIT_LE)
+    blanked = blank_pdu(encode(AssociateAc(SECRET, SECRET, (result,), user, "1.2.840.10008.3.1.1.1")))
+    assert SECRET.encode() not in blanked
+    assert b"536904000" not in blanked
+    for known in (b"OFFIS_DCMTK_366", b"1.2.276.0.7230010.3.0.3*", IMPLICIT_LE.encode(), b"1.2.840.10008.3.1.1.1"):
+        assert known in blanked
+
+
+def test_of_a_command_only_numbers_and_known_classes_stay() -> None:
+    classes = _message(1, encode_command(CStoreRsp(1, SUCCESS, "1.2.536904000", "1.2.536904001", SECRET), False), None)
+    assert b"536904" not in blank_pdu(classes)
+    assert SECRET.encode() not in blank_pdu(classes)
+    assert STUDY_ROOT_FIND.encode() in blank_pdu(_DONE)
+
+
+def test_an_identifier_without_end_is_not_gathered(hostile: tuple[Hostile, Looker, Endpoint]) -> None:
+    server, looker, endpoint = hostile
+    command = pdata.fragment(_FIND, pdata.COMMAND, encode_command(CFindRsp(2, PENDING, STUDY_ROOT_FIND), True), 16384)
+    piece = pdata.fragment(_FIND, 0, bytes(16_000), 16384)
+    endless = piece[:11] + b"\x00" + piece[12:]
+    server.script = _ACCEPT + _ECHOED + command + endless * 200
+    result, _ = looker.look(endpoint, ())
+    assert result.counters.studies.value == 0
+    assert "dimse-query" not in {each.kind for each in result.observations}
+    assert result.unknowns
 
 
 def test_an_identifier_that_we_send_is_blanked() -> None:

@@ -1,23 +1,24 @@
 """The one place that opens sockets keeps to the scope, to the pace and to the budget."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from leadglass.assess.observation import Endpoint
-from leadglass.assess.reach import Budget, BudgetSpent, OutOfScope, Pace, Reach
+from leadglass.assess.reach import Budget, BudgetSpent, Interrupted, OutOfScope, Pace, Reach
 from leadglass.assess.scope import Scope, parse_scope, resolve_name
 from leadglass.errors import NotAvailable
 
 HOST = "127.0.13.1"
 
 
-def scope_of(*ports: int) -> Scope:
+def scope_of(*ports: int, connections: int = 10_000) -> Scope:
     text = (
         '[organisation]\nname = "Lab"\nauthorised_by = "Lab"\nfrom = 2020-01-01\nuntil = 2099-01-01\n'
-        f'[targets]\nnetworks = ["{HOST}/32"]\nports = {list(ports)}\n[rate]\nconnections = 10000\n'
+        f'[targets]\nnetworks = ["{HOST}/32"]\nports = {list(ports)}\n[rate]\nconnections = {connections}\n'
     )
     return parse_scope(text.encode(), resolve_name)
 
@@ -76,6 +77,48 @@ def test_connections_are_budgeted_for_each_host(listener: socket.socket) -> None
         reach.connect(endpoint, 5).close()
     with pytest.raises(BudgetSpent):
         reach.connect(endpoint, 5)
+
+
+def test_whoever_waits_for_the_pace_is_told_of_the_end(listener: socket.socket) -> None:
+    """At one connection a second a thousand would take a quarter of an hour."""
+    endpoint = Endpoint(HOST, listener.getsockname()[1])
+    reach = Reach(scope_of(endpoint.port, connections=1))
+    ended: list[Exception] = []
+    reach.connect(endpoint, 5).close()
+
+    def knock() -> None:
+        try:
+            for _ in range(1000):
+                reach.connect(endpoint, 5).close()
+        except Interrupted as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=knock)
+    thread.start()
+    reach.stop()
+    thread.join(60)
+    assert len(ended) == 1
+
+
+def test_whoever_waits_for_a_peer_is_told_of_the_end(listener: socket.socket) -> None:
+    endpoint = Endpoint(HOST, listener.getsockname()[1])
+    reach = Reach(scope_of(endpoint.port))
+    with reach.connect(endpoint, 600) as connection:
+        received: list[bytes] = []
+        thread = threading.Thread(target=lambda: received.append(connection.recv(1)))
+        thread.start()
+        reach.stop()
+        thread.join(60)
+        assert received == [b""]
+    with pytest.raises(Interrupted):
+        reach.connect(endpoint, 5)
+
+
+@pytest.mark.parametrize("port", [1, 22, 104, 1023])
+def test_no_data_port_is_another_service(listener: socket.socket, port: int) -> None:
+    reach = Reach(scope_of(listener.getsockname()[1]))
+    with pytest.raises(OutOfScope):
+        reach.connect_beside(Endpoint(HOST, listener.getsockname()[1]), port, 5)
 
 
 def test_the_pace_is_kept_however_many_ask_at_once() -> None:

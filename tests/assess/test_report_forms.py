@@ -45,10 +45,30 @@ def test_json_keeps_to_its_schema(each: Report) -> None:
     assert written == json.document(each)
 
 
+def test_evidence_is_told_once_and_found_by_its_digest() -> None:
+    """A thousand equal doors: what was said at each is the same."""
+    doors = tuple(door(port, "ftp", seen(ObservationKind.FTP_ANONYMOUS)) for port in range(1, 1_001))
+    written = plain_json.loads(json.render(report((host(*doors),))))
+    named = {each["sha256"] for finding in written["findings"] for each in finding["evidence"]}
+    assert len(written["findings"]) == 1_000
+    assert [each["sha256"] for each in written["evidence"]] == list(named)
+    assert "sent" not in written["findings"][0]["evidence"][0]
+
+
+@EACH
+def test_every_digest_leads_to_evidence(each: Report) -> None:
+    document = json.document(each)
+    listed = [entry["sha256"] for entry in document["evidence"]]
+    services = [service for found in document["hosts"] for service in found["services"]]
+    named = {digest for service in services for seen in service["observations"] for digest in seen["evidence"]}
+    named |= {entry["sha256"] for finding in document["findings"] for entry in finding["evidence"]}
+    assert sorted(listed) == sorted(named)
+
+
 def test_the_schema_refuses_what_a_report_must_not_hold() -> None:
     validator = jsonschema.Draft202012Validator(json.schema())
     document = json.document(REPORTS["everything"])
-    changes: tuple[dict[str, object], ...] = ({"patients": ["Doe^Jane"]}, {"version": 2}, {"totals": {}})
+    changes: tuple[dict[str, object], ...] = ({"patients": ["Doe^Jane"]}, {"version": 1}, {"totals": {}})
     for change in changes:
         assert not validator.is_valid({**document, **change})
     finding = {**document["findings"][0], "evidence": []}

@@ -1,15 +1,16 @@
 """What a write test over DICOM left behind, deleted through another door of the same host where that stands open: DIMSE
 itself has no way to delete an instance. Nothing else is ever asked to be deleted."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
 from leadglass.assess.observation import Observation, ObservationKind, ServiceResult
-from leadglass.assess.probes.dimse_write import PATIENT_ID, is_ours
+from leadglass.assess.probes.dimse_write import is_ours
 from leadglass.assess.probes.tls import StrangerTls
 from leadglass.assess.probes.web_client import WebWay
+from leadglass.assess.probes.web_write import orthanc_identifier
 from leadglass.assess.reach import Reach
+from leadglass.assess.sentences import text
 from leadglass.errors import FormatError, NotAvailable
 
 _DONE = 200
@@ -37,10 +38,10 @@ def _is_open_orthanc(seen: Observation) -> bool:
 
 
 def _cleaned(seen: Observation, doors: Iterable[WebWay]) -> Observation:
-    study = seen.facts.get("study")
-    if seen.kind is not ObservationKind.DIMSE_STORE_CONFIRMED or not isinstance(study, str) or not is_ours(study):
+    study, instance = text(seen.facts, "study"), text(seen.facts, "sop_instance")
+    if seen.kind is not ObservationKind.DIMSE_STORE_CONFIRMED or not is_ours(study):
         return seen
-    path = f"/studies/{orthanc_identifier(PATIENT_ID, study)}"
+    path = f"/instances/{orthanc_identifier(study, instance)}"
     if not any(_is_deleted(way, path) for way in doors):
         return seen
     return replace(seen, facts={**seen.facts, "deleted": "yes"})
@@ -52,9 +53,3 @@ def _is_deleted(way: WebWay, path: str) -> bool:
             return answer.status == _DONE
     except (NotAvailable, FormatError):
         return False
-
-
-def orthanc_identifier(*parts: str) -> str:
-    """How Orthanc names a study: the SHA-1 of Patient ID and Study Instance UID, in five groups."""
-    digest = hashlib.sha1("|".join(parts).encode(), usedforsecurity=False).hexdigest()
-    return "-".join(digest[start : start + 8] for start in range(0, 40, 8))

@@ -1,11 +1,10 @@
 """A whole run: discovery, then every open door, then the sums. `leadglass assess exposure` is a shell around this."""
 
-import asyncio
 import resource
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -51,20 +50,21 @@ class Plan:
 
 def assess(plan: Plan, progress: Progress) -> Assessment:
     """Looks at everything that `plan` says. A keyboard interrupt while doors are looked at ends the run early, and the
-    assessment says so; during discovery it passes, and what was found is kept in the state."""
+    assessment says so; during discovery it passes. What discovery found is kept in the state either way."""
     begun = datetime.now(UTC)
     scope = plan.scope
     reach = Reach(scope)
     addresses = plan.addresses()
     with kept_state(plan.state, scope.sha256, scope.ports) as state:
         progress.begin_discovery(len(addresses))
-        asyncio.run(discover(reach, addresses, scope.ports, state, progress.address_done, _most_files()))
+        discover(reach, addresses, scope.ports, state, progress.address_done, _most_files())
         doors = _doors(state, addresses)
         progress.begin_doors(len(doors))
         # The key of the hashes lives in this object, and ends with this run.
         fingerprints = Fingerprints()
         run = _Run(scope, Looker(reach, fingerprints, StrangerTls.make()), fingerprints)
         run.look_at(doors, progress.door_done)
+        state.keep = run.interrupted
     return Assessment(
         organisation=scope.organisation,
         authorised_by=scope.authorised_by,
@@ -125,16 +125,25 @@ class _Run:
                     on_door(door)
             except KeyboardInterrupt:
                 self.interrupted = True
-                workers.shutdown(wait=False, cancel_futures=True)
+                self._looker.reach.stop()
+                workers.shutdown(cancel_futures=True)
+                for future, door in running.items():
+                    if not future.cancelled():
+                        self._take(door.address, future)
         for address in list(self._seen):
             self._finish(address)
 
     def _look(self, door: Endpoint) -> Seen:
-        with self._looker.reach.politely(door.address):
+        reach = self._looker.reach
+        with reach.politely(door.address):
             try:
-                return self._looker.look(door, self._names(door.address))
+                seen = self._looker.look(door, self._names(door.address))
             except Exception as error:  # noqa: BLE001 - its text may be a peer's; a thousand other doors must not be lost
                 return self._looker.nothing(door, "unknown", f"a defect of the auditor: {type(error).__name__}")
+        if not reach.stopped:
+            return seen
+        result, census = seen
+        return replace(result, unknowns=(*result.unknowns, "the assessment was interrupted")), census
 
     def _take(self, address: str, future: "Future[Seen]") -> None:
         self._seen.setdefault(address, []).append(future.result())

@@ -4,19 +4,22 @@ Whatever an answer says (a redirect, a PASV address, a URL, a destination), a co
 the scope or not at all. No proxy is used and no name is resolved. Rate, politeness and budgets are kept here for all.
 """
 
-import asyncio
-import errno
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Final
+from weakref import WeakSet
 
 from leadglass.assess.observation import Endpoint
 from leadglass.assess.scope import Scope
 from leadglass.errors import NotAvailable, RefusedForSafety
+
+#: RFC 2577 3: whoever names a lower port as a data port means somebody else's service.
+_FIRST_UNPRIVILEGED: Final = 1024
 
 
 class OutOfScope(RefusedForSafety):
@@ -30,10 +33,11 @@ class BudgetSpent(NotAvailable):
     """A host has had the time or the bytes that one host may have."""
 
 
-class Knock(StrEnum):
-    OPEN = "open"
-    CLOSED = "closed"
-    SILENT = "silent"
+class Interrupted(NotAvailable):
+    """Whoever runs the assessment has ended it."""
+
+    def __init__(self) -> None:
+        super().__init__("The assessment was interrupted.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,32 +81,53 @@ class Reach:
         self._lock = threading.Lock()
         self._politeness: dict[str, threading.BoundedSemaphore] = {}
         self._spent: dict[str, _Spent] = {}
+        self._stopped = threading.Event()
+        self._open: WeakSet[socket.socket] = WeakSet()
 
     @property
     def scope(self) -> Scope:
         return self._scope
 
+    @property
+    def stopped(self) -> bool:
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Ends every wait for a peer, now and from now on: whoever waits gets Interrupted or NotAvailable."""
+        self._stopped.set()
+        with self._lock:
+            waiting = list(self._open)
+        for connection in waiting:
+            with suppress(OSError):
+                # The TCP connection below, of a TLS one too: nothing is said any more.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
     def connect(self, endpoint: Endpoint, timeout: float) -> socket.socket:
         """A connected TCP socket whose every wait is bounded by `timeout` seconds.
 
-        Raises OutOfScope, BudgetSpent, or NotAvailable when nobody answers.
+        Raises OutOfScope, BudgetSpent, Interrupted, or NotAvailable when nobody answers.
         """
         self._require(endpoint)
         return self._connected(endpoint, timeout)
 
     def connect_beside(self, endpoint: Endpoint, port: int, timeout: float) -> socket.socket:
         """As `connect`, to another port that the service at `endpoint` has just opened for us (FTP, RFC 959 3.2): the
-        address is that of `endpoint`, which the scope must hold, and no answer can name another."""
+        address is that of `endpoint`, which the scope must hold, and no answer can name another. A port below 1024 is
+        no data port but somebody else's service: OutOfScope."""
         self._require(endpoint)
-        return self._connected(Endpoint(endpoint.address, port), timeout)
+        beside = Endpoint(endpoint.address, port)
+        if port < _FIRST_UNPRIVILEGED:
+            raise OutOfScope(beside)
+        return self._connected(beside, timeout)
 
     def _connected(self, endpoint: Endpoint, timeout: float) -> socket.socket:
         self._take_connection(endpoint.address)
         with self._lock:
             delay = self._pace.delay()
-        time.sleep(delay)
-        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
-        connection = socket.socket(family, socket.SOCK_STREAM)
+        if self._stopped.wait(delay):
+            raise Interrupted
+        connection = _tcp_socket(endpoint)
+        self._keep(connection)
         try:
             connection.settimeout(timeout)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -111,6 +136,31 @@ class Reach:
             connection.close()
             raise NotAvailable(f"{endpoint} does not answer: {error.strerror or 'time-out'}.") from None
         return connection
+
+    def secured(self, connection: socket.socket, context: ssl.SSLContext, name: str = "") -> ssl.SSLSocket:
+        """TLS over a connection of ours, handshake done. `name`: for the server to choose its certificate by.
+
+        Raises OSError when the handshake does not come about; the connection is closed then.
+        """
+        try:
+            secured = context.wrap_socket(connection, server_hostname=name or None, do_handshake_on_connect=False)
+        except OSError:
+            connection.close()
+            raise
+        self._keep(secured)
+        try:
+            secured.do_handshake()
+        except OSError:
+            secured.close()
+            raise
+        return secured
+
+    def _keep(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.add(connection)
+        if self._stopped.is_set():
+            connection.close()
+            raise Interrupted
 
     @contextmanager
     def politely(self, address: str) -> Iterator[None]:
@@ -135,6 +185,8 @@ class Reach:
 
     def _check(self, address: str, spent: _Spent) -> None:
         budget = self._budget
+        if self._stopped.is_set():
+            raise Interrupted
         if spent.octets > budget.octets:
             raise BudgetSpent(f"{address} has sent more than {budget.octets} bytes.")
         if spent.connections > budget.connections or time.monotonic() - spent.begun > budget.seconds:
@@ -144,45 +196,26 @@ class Reach:
         if not self._scope.allows(endpoint):
             raise OutOfScope(endpoint)
 
-    async def knock(self, endpoint: Endpoint, timeout: float) -> Knock:
-        """Whether a TCP connection opens; it is closed at once. Paced by whoever calls, with `Pace`."""
+    def begin(self, endpoint: Endpoint) -> tuple[socket.socket, int]:
+        """A connection under way that nobody waits for here, and its `errno`: 0 when it stands already, EINPROGRESS
+        while it is made. Paced by whoever calls, with `Pace`. Raises OutOfScope."""
         self._require(endpoint)
-        family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as connection:
-            connection.setblocking(False)
-            status = connection.connect_ex((endpoint.address, endpoint.port))
-            if status == errno.EINPROGRESS:
-                await _writable(connection, timeout)
-                # Asked of the socket and not of the clock: a busy machine must not make an open port a silent one.
-                status = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if status == 0 and not _is_connected(connection):
-                    return Knock.SILENT
-        if status == 0:
-            return Knock.OPEN
-        return Knock.CLOSED if status == errno.ECONNREFUSED else Knock.SILENT
+        connection = _tcp_socket(endpoint)
+        connection.setblocking(False)
+        return connection, connection.connect_ex((endpoint.address, endpoint.port))
 
 
-async def _writable(connection: socket.socket, timeout: float) -> None:
-    """Until the connection is made or failed, or `timeout` seconds are over."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-    waiting = loop.call_later(timeout, _settle, done)
-    loop.add_writer(connection, _settle, done)
-    try:
-        await done
-    finally:
-        waiting.cancel()
-        loop.remove_writer(connection)
-
-
-def _settle(done: "asyncio.Future[None]") -> None:
-    if not done.done():
-        done.set_result(None)
-
-
-def _is_connected(connection: socket.socket) -> bool:
+def has_opened(connection: socket.socket) -> bool:
+    """What became of a connection that `begin` began. Asked of the socket and not of the clock: a busy machine must not
+    make an open port a silent one."""
+    if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        return False
     try:
         connection.getpeername()
     except OSError:
         return False
     return True
+
+
+def _tcp_socket(endpoint: Endpoint) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET, socket.SOCK_STREAM)

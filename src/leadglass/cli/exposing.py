@@ -1,12 +1,14 @@
 """What `leadglass assess` does: the question before public networks, the progress bar, the files, the exit code."""
 
 import os
+import signal
 import sys
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from threading import Event
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -28,6 +30,9 @@ from leadglass.errors import NotAvailable, RefusedForSafety, UsageError
 
 #: Modules of `leadglass.assess.report` by the form that they write; loaded when asked for, since PDF alone is large.
 _RENDERERS = {form: f"leadglass.assess.report.{form.value}" for form in ReportFormat}
+
+_INTERRUPTED: Final = "The assessment was interrupted before it was through."
+_GO_ON: Final = "Run the same command again: it goes on with what it knows."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +85,39 @@ class Asked:
 
 
 def run(asked: Asked) -> None:
-    """Exit code 1 with findings."""
+    """Exit code 1 with findings. NotAvailable when it was interrupted before it had any."""
     interval = parse_interval(asked.every) if asked.every is not None else None
     receivers = read_receivers(asked.watch) if asked.watch is not None else Receivers()
     baseline = read_baseline(asked.baseline) if asked.baseline is not None else None
     key = SigningKey.from_pem(_read_private(asked.sign_key)) if asked.sign_key is not None else None
-    report = _once(asked, key, baseline, confirmed="")
-    send(receivers, notice_of(report))
-    while interval is not None:
-        _sleep_until(report.assessment.begun + interval)
-        report = _once(asked, key, baseline_of(report), report.assessment.scope_sha256)
-        try:
-            send(receivers, notice_of(report))
-        except NotAvailable as error:
-            # A receiver that is away must not end the watch; the report says the same.
-            typer.echo(str(error), err=True)
+    # A service manager ends us as somebody at the keyboard does: what was seen by then is kept and told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    report: Report | None = None
+    try:
+        report = _once(asked, key, baseline, confirmed="")
+        _tell(receivers, report, watching=interval is not None)
+        while interval is not None and not report.assessment.interrupted:
+            _wait_until(report.assessment.begun + interval)
+            report = _once(asked, key, baseline_of(report), report.assessment.scope_sha256)
+            _tell(receivers, report, watching=True)
+    except KeyboardInterrupt:
+        if report is None:
+            raise NotAvailable(_INTERRUPTED, _GO_ON) from None
     if report.findings:
         sys.exit(1)
+    if report.assessment.interrupted:
+        raise NotAvailable(_INTERRUPTED, _GO_ON)
+
+
+def _tell(receivers: Receivers, report: Report, *, watching: bool) -> None:
+    terminal.show(report, Console(highlight=False))
+    try:
+        send(receivers, notice_of(report))
+    except NotAvailable as error:
+        if not watching:
+            raise
+        # A receiver that is away must not end the watch; the report says the same.
+        typer.echo(str(error), err=True)
 
 
 def _once(asked: Asked, key: SigningKey | None, baseline: Baseline | None, confirmed: str) -> Report:
@@ -108,14 +129,14 @@ def _once(asked: Asked, key: SigningKey | None, baseline: Baseline | None, confi
         _confirm(scope)
     beside = asked.scope.with_name(asked.scope.name + ".state")
     kept = asked.state or (beside if os.access(beside.parent, os.W_OK) else None)
-    report = Run(Plan(scope, parts, kept), asked.outputs, key).once(baseline)
-    terminal.show(report, Console(highlight=False))
-    return report
+    return Run(Plan(scope, parts, kept), asked.outputs, key).once(baseline)
 
 
-def _sleep_until(moment: datetime) -> None:
+def _wait_until(moment: datetime) -> None:
+    """On a condition that nobody sets: a signal ends the wait at once, which a sleep is not bound to do."""
+    never = Event()
     while (left := (moment - datetime.now(UTC)).total_seconds()) > 0:
-        time.sleep(min(left, 3600))
+        never.wait(min(left, 3600))
 
 
 def check(report: Path, key: Path | None) -> None:

@@ -24,6 +24,7 @@ from leadglass.assess.probes.dimse_knock import (
 )
 from leadglass.assess.probes.dimse_product import decoy_signs, product_of
 from leadglass.assess.probes.dimse_write import SECONDARY_CAPTURE, no_such_study, write_test
+from leadglass.assess.probes.tokens import HIDDEN, implementation_version
 from leadglass.dicom.uids import VERIFICATION
 from leadglass.dimse.connection import AssociationRefused
 from leadglass.dimse.status import describe, is_pending
@@ -67,7 +68,8 @@ class DimseProbe:
     def _on_admission(self, admission: Admission) -> None:
         user = admission.ac.user
         self._way = admission.way
-        self._product = product_of(user.implementation_class_uid, user.implementation_version)
+        version = implementation_version(user.implementation_version)
+        self._product = product_of(user.implementation_class_uid, version if version != HIDDEN else "")
         self._observations += (refusal.observation() for refusal in _telling(admission.refusals))
         self._observations.append(admission.observation())
         accepted = {context.abstract_syntax for context in admission.line.contexts.values()}

@@ -4,10 +4,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from secrets import SystemRandom
 from typing import Final
 
 from leadglass.assess.counting.census import Census, StudyAnswer, parse_date
+from leadglass.assess.counting.reservoir import Reservoir
 from leadglass.assess.observation import Exchange
 from leadglass.assess.probes.dimse_answer import MANY, encode_keys, read_study
 from leadglass.assess.probes.dimse_knock import SYNTAXES, Way
@@ -63,7 +63,7 @@ class Sampled:
 
 
 class Asking:
-    """`census` takes in every study; some are drawn at random as they go by, for a closer look."""
+    """`census` takes in every study; `sample` holds some, drawn at random as they go by, for a closer look."""
 
     def __init__(self, way: Way, line: Line, sop_class: str, census: Census) -> None:
         self.census = census
@@ -73,12 +73,10 @@ class Asking:
         self.days: Counter[str] = Counter()
         self.undated = 0
         self.malformed = 0
-        self.sample: list[Sampled] = []
+        self.sample: Reservoir[Sampled] = Reservoir(SAMPLE)
         self.without_counts: list[str] = []
         self.exchange: Exchange | None = None
         self._line: Line | None = line
-        self._random = SystemRandom()
-        self._drawn_from = 0
 
     def studies(self, restriction: Attributes, within: Callable[[str], bool] | None = None) -> Asked:
         """Asks for the studies that `restriction` matches; `within` tells whether a study date should be among them."""
@@ -170,13 +168,7 @@ class Asking:
             self.days[answer.study_date] += 1
         if answer.images is None and len(self.without_counts) < MOST_BELOW:
             self.without_counts.append(answer.study)
-        # Reservoir sampling: each study is as likely as any other to be among those drawn, however many there are.
-        self._drawn_from += 1
-        drawn = Sampled(answer.study, answer.images)
-        if len(self.sample) < SAMPLE:
-            self.sample.append(drawn)
-        elif (place := self._random.randrange(self._drawn_from)) < SAMPLE:
-            self.sample[place] = drawn
+        self.sample.offer(Sampled(answer.study, answer.images))
 
 
 def study_key(study: str) -> Attributes:

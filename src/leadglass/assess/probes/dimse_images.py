@@ -85,7 +85,7 @@ def prove(asking: Asking, model: str, cap: int | None) -> tuple[Observation, tup
     proven = 0
     exchanges: tuple[Exchange, ...] = ()
     unknowns: list[str] = []
-    for sampled in asking.sample:
+    for sampled in asking.sample.drawn:
         contents = _look_into(asking, sampled.study, cap)
         if contents is not None and _is_lie(sampled, contents):
             asking.census.doubt_images()
@@ -101,7 +101,7 @@ def prove(asking: Asking, model: str, cap: int | None) -> tuple[Observation, tup
             exchanges = exchanges if proven else (exchange,)
             proven += 1
             asking.census.prove(arrived.sop_instance)
-    facts = asking.way.facts(proposed=model, proven=proven, tried=len(asking.sample))
+    facts = asking.way.facts(proposed=model, proven=proven, tried=len(asking.sample.drawn))
     return Observation(ObservationKind.DIMSE_RETRIEVE, facts, exchanges), tuple(dict.fromkeys(unknowns))
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from leadglass.assess.observation import Endpoint, Exchange, Fact, Observation, ObservationKind
 from leadglass.assess.probes.dimse_line import LIMITS, Line
 from leadglass.assess.probes.dimse_product import DEFAULT_TITLES
+from leadglass.assess.probes.tokens import implementation_class, implementation_version
 from leadglass.assess.reach import Reach
 from leadglass.dicom.uids import (
     EXPLICIT_LE,
@@ -150,8 +151,8 @@ class Admission:
             calling_ae=self.way.calling,
             called_ae_checked=self.way.called != NOBODY,
             calling_ae_checked=(BY_USER, CALLING_AE_NOT_RECOGNISED) in reasons,
-            implementation_class_uid=self.ac.user.implementation_class_uid,
-            implementation_version=self.ac.user.implementation_version,
+            implementation_class_uid=implementation_class(self.ac.user.implementation_class_uid),
+            implementation_version=implementation_version(self.ac.user.implementation_version),
         )
         return Observation(ObservationKind.DIMSE_ACCEPTED, facts, (self.exchange,))
 

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from struct import Struct
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -39,13 +40,22 @@ from leadglass.dimse.message import (
     CStoreRq,
     CStoreRsp,
 )
-from leadglass.dimse.pdu import PDU_HEADER_BYTES, AssociateAc, AssociateRq
+from leadglass.dimse.pdata import COMMAND, LAST
+from leadglass.dimse.pdu import P_DATA_TF, PDU_HEADER_BYTES, AssociateAc, AssociateRq
 from leadglass.dimse.status import is_pending
 from leadglass.errors import NotAvailable, ProtocolError
 from leadglass.model import AssociationLimits
 
 LIMITS: Final = AssociationLimits(max_pdu=32_768, associate_pdu=32_768)
 _BUFFER: Final = 2 * 32_768 + 64
+#: An answer's identifier is kilobytes at most.
+_LARGEST_IDENTIFIER: Final = 1 << 20
+#: A response to a query is a hundred bytes or so.
+_LONGEST_COMMAND: Final = 1024
+#: The headers of a PDU with one presentation data value (PS3.8 9.3.5), and in it the control header (PS3.8 E.2).
+_DATA_HEADERS: Final = Struct(">BxIIBB")
+_CONTROL: Final = 11
+_WHOLE_COMMAND: Final = bytes((COMMAND | LAST,))
 
 _Response = TypeVar("_Response", CEchoRsp, CFindRsp, CStoreRsp)
 _Error = TypeVar("_Error", bound=NotAvailable)
@@ -82,13 +92,15 @@ class Line:
         self._events: deque[Event] = deque()
         self._record = Record()
         self._message_id = 0
+        #: The last PDU, if it is short; and the one that brought the last command, if it brought nothing else.
+        self._pdu = self._command_pdu = b""
 
     @classmethod
     def open(cls, reach: Reach, endpoint: Endpoint, patience: float, tls: ssl.SSLContext | None = None) -> Self:
         """Raises NotAvailable besides; Silence or HungUp also when the TLS handshake does not come about."""
         connection = reach.connect(endpoint, patience)
         if tls is not None:
-            connection = handshake(connection, tls)
+            connection = handshake(reach, connection, tls)
         return cls(connection, endpoint, reach, patience)
 
     def __enter__(self) -> Self:
@@ -149,6 +161,8 @@ class Line:
             response, data = self._response(CFindRsp)
             pending = is_pending(response.status)
             yield response.status, data
+            while pending and (alike := self._alike(context_id)) is not None:
+                yield response.status, alike
 
     def cancel(self, context_id: int) -> None:
         """C-CANCEL of the operation under way (PS3.7 9.3.2.3); its `rest` still has to be awaited."""
@@ -209,6 +223,24 @@ class Line:
         self._message_id = self._message_id % 0xFFFF + 1
         return self._message_id
 
+    def _alike(self, context_id: int) -> bytes | None:
+        """The identifier of an answer that has arrived whole, in two PDUs of which the first is byte for byte the one
+        that brought the last command: what that means is known. None for any other, which is read with care."""
+        command, start = self._command_pdu, self._start
+        body = start + len(command)
+        if not command or self._end - body < _DATA_HEADERS.size or self._buffer[start:body] != command:
+            return None
+        kind, length, value_length, context, control = _DATA_HEADERS.unpack_from(self._buffer, body)
+        stop = body + PDU_HEADER_BYTES + length
+        alone = kind == P_DATA_TF and length == value_length + 4 and context == context_id and control == LAST
+        if not alone or length > LIMITS.max_pdu or stop > self._end:
+            return None
+        if not self._record.is_full:
+            self._record.received(self._view[start:body])
+            self._record.received(self._view[body:stop])
+        self._start = stop
+        return bytes(self._view[body + _DATA_HEADERS.size : stop])
+
     def _response(self, kind: type[_Response]) -> tuple[_Response, bytes]:
         command = self._command()
         message = command.message
@@ -219,6 +251,9 @@ class Line:
     def _command(self) -> CommandReceived:
         event = self._next_event()
         if isinstance(event, CommandReceived):
+            # Of a PDU that brought more, or less, than one whole command, nothing can be said by its bytes alone.
+            alone = not self._events and self._pdu[_CONTROL : _CONTROL + 1] == _WHOLE_COMMAND
+            self._command_pdu = self._pdu if alone else b""
             return event
         if isinstance(event, ReleaseRequested):
             raise HungUp("The peer released the association before it had answered.")
@@ -231,6 +266,8 @@ class Line:
         parts = bytearray()
         while isinstance(event, DataReceived):
             parts += event.data
+            if len(parts) > _LARGEST_IDENTIFIER:
+                raise self._violated(ProtocolError("an identifier without end"))
             if event.last:
                 return bytes(parts)
             event = self._next_event()
@@ -255,6 +292,7 @@ class Line:
             self._fill(whole, deadline)
             pdu = self._view[self._start : self._start + whole]
             self._start += whole
+            self._pdu = bytes(pdu) if whole <= _LONGEST_COMMAND else b""
             self._record.received(pdu)
             return tuple(self._association.finish_pdu(pdu[PDU_HEADER_BYTES:]))
         except ProtocolError as error:
@@ -317,15 +355,13 @@ class Line:
         return error
 
 
-def handshake(connection: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
+def handshake(reach: Reach, connection: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
     """Raises Silence or HungUp; the connection is closed then. No name is sent: addresses are all we know."""
     try:
-        return tls.wrap_socket(connection)
+        return reach.secured(connection, tls)
     except TimeoutError:
-        connection.close()
         raise Silence("The TLS handshake was not answered in time.") from None
     except OSError as error:
-        connection.close()
         reason = _reason_of(error)
         raise HungUp(f"The TLS handshake failed: {reason}.", reason) from None
 

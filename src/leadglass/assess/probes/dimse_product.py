@@ -46,9 +46,14 @@ DEFAULT_TITLES: Final = (
 _DECOY_LIBRARIES: Final = frozenset({"go-netdicom"})
 
 
+def root_of(class_uid: str) -> str:
+    """The known root under which an implementation class UID lies; "" when there is none."""
+    return next((root for root, _ in _ROOTS if class_uid == root or class_uid.startswith(root + ".")), "")
+
+
 def product_of(class_uid: str, version: str) -> str:
-    """Name and version, such as `dcm4che dcm4che-5.23.2`; "" when nothing is known."""
-    name = next((name for root, name in _ROOTS if class_uid == root or class_uid.startswith(root + ".")), "")
+    """Name and version, such as `dcm4che dcm4che-5.23.2`; "" when nothing is known. `version`: as it may be shown."""
+    name = dict(_ROOTS).get(root_of(class_uid), "")
     return " ".join(each for each in (name, version) if each)
 
 

@@ -1,6 +1,7 @@
 """Whether a stranger may write: one small object that says what it is, under our own UID root, stored where the scope
 allows it and looked for afterwards."""
 
+import secrets
 import time
 from typing import Final
 
@@ -21,6 +22,8 @@ LABEL: Final = "LEADGLASS^WRITE TEST^DELETE ME"
 PATIENT_ID: Final = "LEADGLASS-WRITE-TEST"
 _ROOT: Final = f"{IMPLEMENTATION_CLASS_UID}.0.2"
 _NOWHERE: Final = f"{IMPLEMENTATION_CLASS_UID}.0.3"
+#: Thirteen digits are what 64 characters of a UID leave room for (PS3.5 9.1).
+_FIRST: Final = 10**12
 _SIDE: Final = 8
 _CONVERSION_TYPE: Final = 0x00080064
 
@@ -30,9 +33,14 @@ def is_ours(study: str) -> bool:
     return study.startswith(_ROOT + ".")
 
 
-def new_study(now: int) -> str:
-    """The UID of a test study. `now`: seconds since the epoch."""
-    return f"{_ROOT}.{now}"
+def new_study() -> str:
+    """The UID of a test study, drawn at random: whatever has it is what this test stored."""
+    return f"{_ROOT}.{_FIRST + secrets.randbelow(9 * _FIRST)}"
+
+
+def series_of(study: str) -> str:
+    """The one series of a test study."""
+    return f"{study}.1"
 
 
 def no_such_study() -> Attributes:
@@ -59,7 +67,7 @@ def synthetic_object(study: str) -> tuple[str, bytes]:
         tags.PATIENT_BIRTH_DATE: "",
         tags.PATIENT_SEX: "",
         tags.STUDY_INSTANCE_UID: study,
-        tags.SERIES_INSTANCE_UID: f"{study}.1",
+        tags.SERIES_INSTANCE_UID: series_of(study),
         tags.STUDY_ID: "",
         tags.SERIES_NUMBER: "1",
         tags.INSTANCE_NUMBER: "1",
@@ -77,10 +85,10 @@ def synthetic_object(study: str) -> tuple[str, bytes]:
     return instance, encode_attributes(head, TRANSFER_SYNTAXES[EXPLICIT_LE], ()) + element
 
 
-def write_test(way: Way, now: int | None = None) -> Observation | None:
+def write_test(way: Way) -> Observation | None:
     """None when the peer does not take it, or takes no Secondary Capture any more. The study's UID is among the facts:
     it is ours, and somebody has to find and delete it."""
-    study = new_study(now if now is not None else time.time_ns() // 1_000_000)
+    study = new_study()
     instance, data_set = synthetic_object(study)
     proposals = [(SECONDARY_CAPTURE, (EXPLICIT_LE,)), *((uid, SYNTAXES) for uid in QUERIES)]
     with way.open() as line:

@@ -6,7 +6,7 @@ Of a file no more than its head is read, up to where the pixels begin at most, a
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from leadglass.assess.counting.census import Census, StudyAnswer
@@ -92,7 +92,7 @@ class FileCount:
     def count_into(self, census: Census, *, complete: bool) -> None:
         """`complete`: every file that lies there was looked at."""
         for answer, series, images in self._studies.values():
-            census.add(replace(answer, series=len(series), images=len(images)))
+            census.add(answer._replace(series=len(series), images=len(images)))
         for instance in self.proven:
             census.prove(instance)
         if not complete or self.unreadable:

@@ -17,7 +17,7 @@ from leadglass.assess.counting.census import Census
 from leadglass.assess.counting.distinct import Fingerprints
 from leadglass.assess.observation import Endpoint, Exchange, Fact, Observation, ObservationKind, ServiceResult
 from leadglass.assess.probes.files import HEAD, MOST_FILES, FileCount, chosen, is_named_dicom
-from leadglass.assess.reach import BudgetSpent, Reach
+from leadglass.assess.reach import BudgetSpent, OutOfScope, Reach
 from leadglass.errors import FormatError, NotAvailable
 
 _LINE: Final = 1024
@@ -92,7 +92,10 @@ class Conversation:
             port = int(pair[1]) * 256 + int(pair[2]) if pair is not None else 0
         if not 0 < port < 65_536:
             raise NotAvailable(f"{self._endpoint} opens no data connection.")
-        return self._reach.connect_beside(self._endpoint, port, self._patience)
+        try:
+            return self._reach.connect_beside(self._endpoint, port, self._patience)
+        except OutOfScope:
+            raise NotAvailable(f"{self._endpoint} names a port for data that is another service's.") from None
 
     def fetch(self, command: str, most: int) -> tuple[bytes, bool]:
         """At most `most` bytes of what a command sends over a data connection, and whether that was all."""

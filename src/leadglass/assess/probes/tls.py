@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Final, Self
 
 from leadglass.assess.observation import Endpoint, Exchange, Observation, ObservationKind
@@ -114,7 +115,7 @@ def turns_away(reach: Reach, endpoint: Endpoint, context: ssl.SSLContext, patien
     the handshake, and what we had sent by then would keep us from hearing it. Raises NotAvailable if nobody answers."""
     connection = reach.connect(endpoint, patience)
     try:
-        with handshake(connection, context) as secured:
+        with handshake(reach, connection, context) as secured:
             secured.settimeout(_ALERT_SECONDS)
             return not secured.recv(1)
     except TimeoutError:
@@ -153,7 +154,9 @@ def survey(
         presented = None
     if presented is not None:
         trusted = _outcome(reach, endpoint, tls.verifying, patience) in ("done", "certificate")
-        shown = Exchange(now, "TLS handshake: the certificate that the server showed", b"", der)
+        # Names in a certificate are the peer's words: evidence is which certificate it was, not what it says.
+        digest = f"SHA-256 of the certificate {sha256(der).hexdigest()}".encode()
+        shown = Exchange(now, "TLS handshake: the certificate that the server showed", b"", digest)
         facts = _certificate_facts(presented, trusted, (*names, endpoint.address), now)
         observations.append(Observation(ObservationKind.TLS_CERTIFICATE, facts, (shown,)))
     return tuple(observations)
@@ -182,7 +185,7 @@ def _outcome(reach: Reach, endpoint: Endpoint, context: ssl.SSLContext, patience
     """`done`, `certificate` (only ours is wrong), `alert`, `silent` or `other`."""
     connection = reach.connect(endpoint, patience)
     try:
-        handshake(connection, context).close()
+        handshake(reach, connection, context).close()
     except Silence:
         return "silent"
     except HungUp as error:
@@ -195,7 +198,7 @@ def _outcome(reach: Reach, endpoint: Endpoint, context: ssl.SSLContext, patience
 def _shown(reach: Reach, endpoint: Endpoint, context: ssl.SSLContext, patience: float) -> tuple[str, bytes]:
     """Cipher and certificate (DER). A server that hangs up on our certificate has shown its own before in TLS 1.3."""
     try:
-        with handshake(reach.connect(endpoint, patience), context) as connection:
+        with handshake(reach, reach.connect(endpoint, patience), context) as connection:
             cipher = connection.cipher()
             return cipher[0] if cipher else "", connection.getpeercert(binary_form=True) or b""
     except NotAvailable:

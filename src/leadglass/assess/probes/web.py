@@ -41,6 +41,7 @@ class WebProbe:
         self._nowhere = 404
         self._medical: Exchange | None = None
         self._known: tuple[str, str, str] | None = None
+        self._stores: list[Callable[[], Observation | None]] = []
         self.census = Census(fingerprints)
 
     def run(self) -> ServiceResult:
@@ -108,6 +109,7 @@ class WebProbe:
             dicom_port=system.dicom_port,
         )
         self._see(ObservationKind.WEB_STORE_INDICATED, system.exchange, interface="orthanc", root="/")
+        self._stores.append(partial(store_over_orthanc, self._way))
 
     def _dicomweb(self) -> bool:
         """Whether studies were counted."""
@@ -117,39 +119,42 @@ class WebProbe:
             known[root] = product
         opened = 0
         for root in known:
-            room = self._attempt(f"DICOMweb at {root}", partial(dicomweb.look, self._way, root, self._nowhere))
+            shown = roots.shown_root(root)
+            way = self._way.aliased(root, shown)
+            room = self._attempt(f"DICOMweb at {shown}", partial(dicomweb.look, way, root, self._nowhere))
             if room is None or room.access == "absent":
                 continue
             self._medical = room.exchange
             if room.access == "closed":
-                self._see(ObservationKind.WEB_LOGIN, room.exchange, interface="dicomweb", root=root)
+                self._see(ObservationKind.WEB_LOGIN, room.exchange, interface="dicomweb", root=shown)
             elif opened < _MOST_COUNTED:
                 opened += 1
-                self._count_dicomweb(room)
+                self._stores.append(partial(store_over_dicomweb, way, root))
+                self._count_dicomweb(way, room)
         return opened > 0
 
-    def _count_dicomweb(self, room: dicomweb.Room) -> None:
-        way, root = self._way, room.root
+    def _count_dicomweb(self, way: WebWay, room: dicomweb.Room) -> None:
+        root, shown = room.root, way.shown(room.root)
         sample = dicomweb.Sample()
         if room.first:
             dicomweb.prove(way, root, (room.first,), sample)
         census = Census(self._fingerprints, retrievable=bool(sample.proven))
         found = dicomweb.StudyList(way, root, census).count()
         dicomweb.count_below(way, root, census, found.without_counts)
-        dicomweb.prove(way, root, (each for each in found.drawn if each != room.first), sample)
+        dicomweb.prove(way, root, (each for each in found.sample.drawn if each != room.first), sample)
         for instance in sample.proven:
             census.prove(instance)
         self._see(
             ObservationKind.WEB_QUERY,
             found.exchange or room.exchange,
             interface="dicomweb",
-            root=root,
+            root=shown,
             answers=found.answers,
             capped=found.capped,
             split=found.split,
         )
         if sample.exchanges:
-            self._observations.append(sample.observation("dicomweb", root))
+            self._observations.append(sample.observation("dicomweb", shown))
         self._known = self._known or sample.known
         self._unknowns += found.unknowns
         self.census.absorb(census)
@@ -217,12 +222,8 @@ class WebProbe:
 
     def _write(self) -> None:
         """At one open interface: whoever may write through one may write."""
-        for seen in list(self._observations):
-            written = None
-            if seen.kind is ObservationKind.WEB_STORE_INDICATED:
-                written = store_over_orthanc(self._way)
-            elif seen.kind is ObservationKind.WEB_QUERY and seen.facts.get("interface") == "dicomweb":
-                written = store_over_dicomweb(self._way, str(seen.facts["root"]))
+        for store in self._stores:
+            written = store()
             if written is not None:
                 self._observations.append(written)
                 return

@@ -6,19 +6,28 @@ import http.client
 import io
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, Self
 
 from leadglass.assess.observation import Endpoint, Exchange
+from leadglass.assess.probes import tokens
 from leadglass.assess.reach import BudgetSpent, Reach
 from leadglass.errors import FormatError, NotAvailable
 
 _AGENT: Final = "leadglass-assess (authorised by the owner of this network)"
-#: Shown in evidence as they came; all others might say something of somebody.
-_SHOWN_HEADERS: Final = ("server", "content-type", "content-length", "www-authenticate", "warning")
+#: What evidence shows of headers: words that are known. All others might say something of somebody.
+_SHOWN_HEADERS: Final[Mapping[str, Callable[[str], str]]] = MappingProxyType(
+    {
+        "server": tokens.server,
+        "content-type": tokens.media_type,
+        "www-authenticate": tokens.challenge,
+        "warning": tokens.warning,
+    }
+)
 _LONGEST_HEADER: Final = 200
 _BUFFER: Final = 65_536
 _MOST_STRIKES: Final = 3
@@ -54,6 +63,7 @@ class WebWay:
     longest: float = 30.0
     longest_list: float = 900.0
     authorization: str = field(default="", repr=False)
+    alias: tuple[str, str] = field(default=("", ""), repr=False)
     strikes: Strikes = field(default_factory=Strikes)
 
     @property
@@ -63,6 +73,14 @@ class WebWay:
     @property
     def host(self) -> str:
         return self.name or (f"[{self.endpoint.address}]" if ":" in self.endpoint.address else self.endpoint.address)
+
+    def aliased(self, path: str, shown: str) -> Self:
+        """The same way, on which `path` is shown as `shown`."""
+        return replace(self, alias=(path, shown))
+
+    def shown(self, text: str) -> str:
+        path, shown = self.alias
+        return text.replace(path, shown) if path else text
 
     @contextmanager
     def ask(
@@ -95,14 +113,15 @@ class WebWay:
             **(headers or {}),
         }
         secret = {"Authorization": self.authorization} if self.authorization else {}
-        evidence = _head(f"{method} {shown or target}", {**lines, **dict.fromkeys(secret, "***")})
+        seen = self.shown(shown or target)
+        evidence = _head(f"{method} {seen}", {**lines, **dict.fromkeys(secret, "***")})
         request = _head(f"{method} {target}", {**lines, **secret}) + body
         deadline = time.monotonic() + (longest or self.longest)
         begun = datetime.now(UTC)
         try:
             with closing(self._connected()) as connection:
                 response = self._exchange(connection, method, request, deadline)
-                yield Answer(response, begun, f"{method} {(shown or target).split('?')[0]}", evidence)
+                yield Answer(response, begun, f"{method} {seen.split('?')[0]}", evidence)
         except NotAvailable as error:
             self.strikes.count += 1
             self.strikes.spent |= isinstance(error, BudgetSpent)
@@ -114,9 +133,8 @@ class WebWay:
         if self.context is None:
             return connection
         try:
-            return self.context.wrap_socket(connection, server_hostname=self.name or None)
+            return self.reach.secured(connection, self.context, self.name)
         except OSError:  # ssl.SSLError is one
-            connection.close()
             raise NotAvailable(f"{self.endpoint} does not complete a TLS handshake.") from None
 
     def _exchange(self, connection: Any, method: str, request: bytes, deadline: float) -> http.client.HTTPResponse:
@@ -189,7 +207,9 @@ class Answer:
     def exchange(self, note: str = "") -> Exchange:
         """Evidence: the request, the status and the telling headers; the body as a row of asterisks."""
         shown = [f"HTTP/1.1 {self.status}"]
-        shown += (f"{name.title()}: {value}" for name in _SHOWN_HEADERS if (value := self.header(name)))
+        shown += (
+            f"{name.title()}: {word}" for name, told in _SHOWN_HEADERS.items() if (word := told(self.header(name)))
+        )
         received = ("\r\n".join(shown) + "\r\n\r\n***").encode("ascii", "replace")
         summary = f"{self._summary} → {self.status}{f' ({note})' if note else ''}"
         return Exchange(self._begun, summary, self._sent, received)

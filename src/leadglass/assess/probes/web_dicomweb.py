@@ -8,10 +8,10 @@ URLs that answers hold (BulkDataURI, RetrieveURL) are never followed: every path
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from secrets import SystemRandom
 from typing import Final
 
 from leadglass.assess.counting.census import Census
+from leadglass.assess.counting.reservoir import Reservoir
 from leadglass.assess.observation import Exchange, Fact, Observation, ObservationKind
 from leadglass.assess.probes.dimse_write import is_ours
 from leadglass.assess.probes.web_answer import INCLUDED, study_of, text_of
@@ -84,7 +84,7 @@ class _Page:
 
 @dataclass(slots=True)
 class Listing:
-    """`drawn`: Study Instance UIDs drawn at random from all that were listed, for the length of the probe."""
+    """`sample`: Study Instance UIDs drawn at random from all that were listed, for the length of the probe."""
 
     answers: int = 0
     capped: bool = False
@@ -92,7 +92,7 @@ class Listing:
     undated: bool = False
     malformed: int = 0
     exchange: Exchange | None = None
-    drawn: list[str] = field(default_factory=list, repr=False)
+    sample: Reservoir[str] = field(default_factory=lambda: Reservoir(SAMPLE), repr=False)
     without_counts: list[str] = field(default_factory=list, repr=False)
     unknowns: list[str] = field(default_factory=list)
 
@@ -104,7 +104,6 @@ class StudyList:
         self._way = way
         self._root = root
         self._census = census
-        self._random = SystemRandom()
         self._include = "&includefield=" + ",".join(f"{tag:08X}" for tag in INCLUDED)
         self.listing = Listing()
 
@@ -191,17 +190,9 @@ class StudyList:
             if not is_ours(study.study) and self._census.add(study):
                 page.fresh += 1
                 listing.undated |= not study.study_date
-                self._draw(study.study)
+                listing.sample.offer(study.study)
                 if study.images is None and len(listing.without_counts) < MOST_BELOW:
                     listing.without_counts.append(study.study)
-
-    def _draw(self, study: str) -> None:
-        """Reservoir sampling: each study is as likely as any other to be among the drawn ones."""
-        drawn = self.listing.drawn
-        if len(drawn) < SAMPLE:
-            drawn.append(study)
-        elif (place := self._random.randrange(self._census.studies)) < SAMPLE:
-            drawn[place] = study
 
 
 def count_below(way: WebWay, root: str, census: Census, studies: Iterable[str]) -> None:

@@ -23,8 +23,10 @@ _PAGE: Final = 500
 _SERIES_PAGE: Final = 200
 _MOST_PAGES: Final = 20_000
 _SERIES_SHIFT: Final = 32
+#: Images of one archive that are believed: 2⁴⁰ of them would fill exabytes.
+_MOST_INSTANCES: Final = 1 << 40
 _IDENTIFIER: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}")
-_VERSION: Final = re.compile(r"[0-9A-Za-z.+-]{1,24}")
+_VERSION: Final = re.compile(r"mainline|\d{1,2}(\.\d{1,2}){1,2}", re.ASCII)
 #: What the interface calls the attributes, beside their keywords.
 _TAGS: Final = {
     "StudyInstanceUID": tags.STUDY_INSTANCE_UID,
@@ -61,8 +63,7 @@ def look(way: WebWay) -> System:
                 told = None
             if isinstance(told, dict) and "DicomAet" in told and "DatabaseVersion" in told:
                 product = f"Orthanc {_version(told.get('Version'))}".rstrip()
-                port = told.get("DicomPort")
-                return System("open", product, answer.exchange(), port if isinstance(port, int) else 0)
+                return System("open", product, answer.exchange(), _bounded(told.get("DicomPort"), 0xFFFF))
         return System("absent", "", answer.exchange())
 
 
@@ -152,14 +153,18 @@ def _texts(named: object) -> Iterator[tuple[int, str]]:
 
 
 def instances(way: WebWay) -> int:
-    """How many images GET /statistics tells of; 0 if it does not."""
+    """How many images GET /statistics tells of, bounded; 0 if it does not."""
     try:
         with way.ask("/statistics", accept="application/json") as answer:
             told = decoded(answer.body(_SMALL)) if answer.status == 200 else None
     except (NotAvailable, FormatError):
         return 0
-    number = told.get("CountInstances") if isinstance(told, dict) else None
-    return number if isinstance(number, int) and number > 0 else 0
+    return _bounded(told.get("CountInstances"), _MOST_INSTANCES) if isinstance(told, dict) else 0
+
+
+def _bounded(number: object, most: int) -> int:
+    """A number as a peer tells it: 0 where it is none, and no more than `most` where no archive holds so many."""
+    return min(max(number, 0), most) if isinstance(number, int) else 0
 
 
 def prove(way: WebWay, sample: Sample) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from leadglass.assess.observation import Exchange
+from leadglass.assess.probes.tokens import server
 from leadglass.assess.probes.web_client import Answer, WebWay
 from leadglass.assess.probes.web_json import decoded
 from leadglass.errors import FormatError, NotAvailable
@@ -82,7 +83,9 @@ def front(way: WebWay, path: str) -> Front:
     """The head of the page at a path. Raises as `WebWay.ask`."""
     with way.ask(path, accept="text/html, */*;q=0.1") as answer:
         head = answer.body(_HEAD) if answer.status == 200 and _is_text(answer) else b""
-        return Front(answer.status, head, answer.exchange(), 300 <= answer.status < 400, answer.header("server"))
+        return Front(
+            answer.status, head, answer.exchange(), 300 <= answer.status < 400, server(answer.header("server"))
+        )
 
 
 def _is_text(answer: Answer) -> bool:

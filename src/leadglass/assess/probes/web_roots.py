@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from leadglass.assess.observation import Exchange
+from leadglass.assess.probes.tokens import HIDDEN
 from leadglass.assess.probes.web_client import WebWay
 from leadglass.assess.probes.web_json import decoded
 from leadglass.errors import FormatError, NotAvailable
@@ -14,10 +15,22 @@ from leadglass.errors import FormatError, NotAvailable
 KNOWN: Final = ("/dicom-web", "/dicomweb", "/dicomWeb", "/api", "/rs", "/qido-rs", "/orthanc/dicom-web")
 WADO_URI: Final = ("/wado", "/dicom-web/wado", "/dcm4chee-arc/aets/DCM4CHEE/wado")
 _AETS: Final = "/dcm4chee-arc/aets"
+#: Titles that dcm4chee comes with; others are words of whoever set it up.
+_TITLES: Final = frozenset({"DCM4CHEE", "DCM4CHEE_ADMIN", "DCM4CHEE_TRASH", "AS_RECEIVED", "IOCM_QUALITY", "WORKLIST"})
 _SMALL: Final = 65_536
 _MOST_AETS: Final = 8
 _QIDO_ROOT: Final = re.compile(rb"""["']?qidoRoot["']?\s*:\s*["']([^"'\s]{1,300})["']""")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~%-]+)+")
+
+
+def shown_root(root: str) -> str:
+    """A root as a report shows it: what a door named in words of its own is hidden."""
+    if root in KNOWN:
+        return root
+    title = root.removeprefix(f"{_AETS}/").removesuffix("/rs")
+    if root != f"{_AETS}/{title}/rs":
+        return f"/{HIDDEN}"
+    return root if title in _TITLES else f"{_AETS}/{HIDDEN}/rs"
 
 
 def told(way: WebWay) -> Iterator[tuple[str, str, Exchange]]:

@@ -1,10 +1,9 @@
-"""The report for programs: exposure-report.schema.json, version 1, is what it promises."""
+"""The report for programs: exposure-report.schema.json, version 2, is what it promises."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import date, datetime
-from functools import lru_cache
 from importlib.resources import files
 from io import BytesIO
 from typing import Any, Final
@@ -14,7 +13,7 @@ from leadglass.assess.observation import Counters, Exchange, HostResult, Service
 from leadglass.assess.report.model import Changes, FormerFinding, Report
 
 FORMAT: Final = "leadglass-exposure-report"
-VERSION: Final = 1
+VERSION: Final = 2
 #: The longest part of an exchange that is shown; its digest is that of the whole.
 _SHOWN: Final = 16_384
 _TEXT: Final = frozenset(range(0x20, 0x7F)) | {0x09, 0x0A, 0x0D}
@@ -30,36 +29,77 @@ def schema() -> dict[str, Any]:
 def render(report: Report) -> bytes:
     """The report as JSON in UTF-8, ready to be signed (sign.py)."""
     encoded = BytesIO()
-    # Piece by piece: `dumps` holds all pieces of a report on a thousand hosts, each an object, until it joins them.
-    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(document(report)):
+    for piece in _pieces(report):
         encoded.write(piece.encode("utf-8", "replace"))
-    encoded.write(b"\n")
     return encoded.getvalue()
 
 
 def document(report: Report) -> dict[str, Any]:
     """The report as plain values; nothing in it is a patient's."""
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "generator": {"name": "leadglass", "version": report.version},
-        "assessment": _assessment(report),
-        "verdict": report.verdict,
-        "totals": counters(report.assessment.totals),
-        "severities": {str(word): count for word, count in report.by_word.items()},
-        "hosts": [_host(each) for each in report.assessment.hosts],
-        "findings": [_finding(each, report.changes) for each in report.findings],
-        "unknowns": [
+    return {name: list(value) if isinstance(value, Iterator) else value for name, value in _members(report)}
+
+
+def _pieces(report: Report) -> Iterator[str]:
+    """Text that ends in `}` and a line break. Lists come an entry a line, each made when it is written: the values of a
+    thousand hosts would need ten times the memory of their text."""
+    before = "{"
+    for name, value in _members(report):
+        yield f'{before}\n  "{name}": '
+        before = ","
+        if isinstance(value, Iterator):
+            yield from _lines(value)
+        else:
+            yield json.dumps(value, ensure_ascii=False)
+    yield "\n}\n"
+
+
+def _lines(entries: Iterator[Any]) -> Iterator[str]:
+    before = "["
+    for entry in entries:
+        yield f"{before}\n    {json.dumps(entry, ensure_ascii=False)}"
+        before = ","
+    yield "[]" if before == "[" else "\n  ]"
+
+
+def _members(report: Report) -> Iterator[tuple[str, Any]]:
+    """Name and value of each, in order; iterators for the lists that may be long."""
+    run, changes = report.assessment, report.changes
+    yield "format", FORMAT
+    yield "version", VERSION
+    yield "generator", {"name": "leadglass", "version": report.version}
+    yield "assessment", _assessment(report)
+    yield "verdict", report.verdict
+    yield "totals", counters(run.totals)
+    yield "severities", {str(word): count for word, count in report.by_word.items()}
+    yield "hosts", (_host(each) for each in run.hosts)
+    yield "findings", (_finding(each, changes) for each in report.findings)
+    yield "evidence", _evidence(report)
+    yield (
+        "unknowns",
+        (
             {"address": each.endpoint.address, "port": each.endpoint.port, "what": each.words}
             for each in report.unknowns
-        ],
-        "changes": None if report.changes is None else _changes(report.changes),
-        "signing_key": {
-            "algorithm": "Ed25519",
-            "public": report.key.raw.hex(),
-            "fingerprint": report.key.fingerprint,
-        },
-    }
+        ),
+    )
+    yield "changes", None if changes is None else _changes(changes)
+    yield (
+        "signing_key",
+        {"algorithm": "Ed25519", "public": report.key.raw.hex(), "fingerprint": report.key.fingerprint},
+    )
+
+
+def _evidence(report: Report) -> Iterator[dict[str, Any]]:
+    """Each exchange that observations name, once: a knock is the same at a thousand doors, and proves several things at
+    each."""
+    seen: set[str] = set()
+    services = (service for host in report.assessment.hosts for service in host.services)
+    for exchange in (
+        each for service in services for seen_there in service.observations for each in seen_there.exchanges
+    ):
+        digest = exchange.digest
+        if digest not in seen:
+            seen.add(digest)
+            yield {"sha256": digest, "sent": shown(exchange.sent), "received": shown(exchange.received)}
 
 
 def counters(each: Counters) -> dict[str, dict[str, Any]]:
@@ -68,7 +108,6 @@ def counters(each: Counters) -> dict[str, dict[str, Any]]:
     return {name: {"value": count.value, "bound": str(count.bound)} for name, count in named.items()}
 
 
-@lru_cache(maxsize=1024)  # a knock is the same at a thousand doors, and proof of several findings at each
 def shown(part: bytes) -> Mapping[str, Any]:
     """One side of an exchange: as text where it is plain ASCII, else in hex; cut where it is long."""
     piece = part[:_SHOWN]
@@ -150,13 +189,7 @@ def _finding(finding: Finding, changes: Changes | None) -> dict[str, Any]:
 
 
 def _exchange(exchange: Exchange) -> dict[str, Any]:
-    return {
-        "at": _time(exchange.at),
-        "summary": exchange.summary,
-        "sent": shown(exchange.sent),
-        "received": shown(exchange.received),
-        "sha256": exchange.digest,
-    }
+    return {"at": _time(exchange.at), "summary": exchange.summary, "sha256": exchange.digest}
 
 
 def _changes(changes: Changes) -> dict[str, Any]:
