@@ -116,6 +116,11 @@ def look_alikes() -> Iterator[Case]:
         "PDF with a link", lambda: document(PDF, "application/pdf", s.pdf(b"", b"<< /S /URI >>")), Reason.PDF_LINK
     )
     yield accepted("CDA", lambda: document(CDA, "text/xml", s.cda()))
+    for order in ("utf-16", "utf-16-be"):
+        text = s.cda().decode().replace("UTF-8", "UTF-16").encode(order)
+        yield accepted(f"CDA in {order}", partial(document, CDA, "text/xml", text))
+    embedded = s.cda(inside=b'<text representation="B64">JVBERi0xLjcK<reference value="a.pdf"/></text>')
+    yield accepted("CDA with a PDF", lambda: document(CDA, "text/xml", embedded))
     sheet = b'<?xml-stylesheet type="text/xsl" href="CDA.xsl"?>'
     yield accepted("CDA with a style sheet", lambda: document(CDA, "text/xml", s.cda(sheet)), Reason.STYLESHEET)
     yield accepted("STL", lambda: document(STL, "model/stl", s.stl()))

@@ -204,6 +204,18 @@ def documents() -> Iterator[Case]:
         ("script", s.cda(inside=b"<script>void 0</script>"), Reason.CDA_ACTIVE),
         ("handler", s.cda(inside=b'<p onclick="void(0)"/>'), Reason.CDA_ACTIVE),
         ("embedded PE", s.cda(inside=_base64(s.pe())), Reason.EXECUTABLE),
+        ("PE around an empty element", s.cda(inside=_base64(s.pe(), child=b"<x/>")), Reason.EXECUTABLE),
+        ("PE behind a child element", s.cda(inside=_base64(s.pe(), before=b"<x>A</x>")), Reason.EXECUTABLE),
+        ("PE in a child element", s.cda(inside=_base64(s.pe(), before=b"<x>", after=b"</x>")), Reason.EXECUTABLE),
+        ("PE around a child element", s.cda(inside=_base64(s.pe(), child=b"<x>A</x>")), Reason.EXECUTABLE),
+        ("EICAR after 5 MiB", s.cda(inside=_base64(bytes(5 << 20) + s.EICAR_FILE)), Reason.TEST_VIRUS),
+        ("EICAR after padding", s.cda(inside=_base64(s.EICAR_FILE, before=b"QQ==")), Reason.TEST_VIRUS),
+        ("PDF with JavaScript", s.cda(inside=_base64(s.pdf(b"/OpenAction << /S /JavaScript >>"))), Reason.PDF_ACTIVE),
+        ("thousands of documents", s.cda(inside=2000 * _base64(b"text")), Reason.DOCUMENT_BOUND),
+        ("documents in documents", s.cda(inside=3 * b'<x representation="B64">'), Reason.DOCUMENT_BOUND),
+        ("flood of tags", s.cda(inside=b"<a/>" * 262_144), Reason.DOCUMENT_BOUND),
+        ("script in UTF-16", _utf_16(b"<script>void 0</script>"), Reason.CDA_ACTIVE),
+        ("embedded PE in UTF-16", _utf_16(_base64(s.pe())), Reason.EXECUTABLE),
         ("not well-formed", s.cda(inside=b"<p>"), Reason.DOCUMENT_BROKEN),
         ("unknown encoding", s.cda().replace(b"UTF-8", b"UTF-6"), Reason.DOCUMENT_BROKEN),
     ):
@@ -229,8 +241,16 @@ def documents() -> Iterator[Case]:
     )
 
 
-def _base64(data: bytes) -> bytes:
-    return b'<text mediaType="application/pdf" representation="B64">' + base64.b64encode(data) + b"</text>"
+def _base64(data: bytes, *, before: bytes = b"", child: bytes = b"", after: bytes = b"") -> bytes:
+    """An embedded document with something else among its letters."""
+    letters = base64.b64encode(data)
+    start = b'<text mediaType="application/pdf" representation="B64">' + before
+    return start + letters[:5] + child + letters[5:] + after + b"</text>"
+
+
+def _utf_16(inside: bytes) -> bytes:
+    text = s.cda(inside=inside).decode().replace("UTF-8", "UTF-16")
+    return text.encode("utf-16")
 
 
 def pixel_data() -> Iterator[Case]:

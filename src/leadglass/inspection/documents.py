@@ -100,7 +100,10 @@ def sniff(data: bytes) -> str:
     if data.startswith(b"%PDF-"):
         return "application/pdf"
     head = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if head.startswith((b"<?xml", b"\xff\xfe<\0", b"\xfe\xff\0<")) or b"<ClinicalDocument" in head[:512]:
+    if (
+        head.startswith((b"<?xml", b"\xff\xfe<\0", b"\xfe\xff\0<", b"\0<\0?", b"<\0?\0"))
+        or b"<ClinicalDocument" in head[:512]
+    ):
         return "text/xml"
     if head.startswith(b"<") and not head[:64].lower().startswith((b"<html", b"<!doctype html", b"<script", b"<svg")):
         return "text/xml"
