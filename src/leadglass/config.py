@@ -61,10 +61,13 @@ class DimseTable(_Table):
 
 class SignInTable(_Table):
     idle_minutes: Annotated[float, Field(gt=0, le=24 * 60)] = 30
-    absolute_hours: Annotated[int, Field(ge=1, le=7 * 24)] = 12
+    absolute_hours: Annotated[float, Field(gt=0, le=7 * 24)] = 12
 
     def limits(self) -> SessionLimits:
-        return SessionLimits(idle=round(self.idle_minutes * 60), absolute=self.absolute_hours * 3600)
+        """Whole seconds, and at least one."""
+        return SessionLimits(
+            idle=max(1, round(self.idle_minutes * 60)), absolute=max(1, round(self.absolute_hours * 3600))
+        )
 
 
 class OpenIdTable(_Table):
@@ -80,6 +83,7 @@ class OpenIdTable(_Table):
     site_claim: str = ""
     patient_id_claim: str = ""
     patient_issuer: str = ""
+    seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
 
     def config(self) -> OpenIdConfig:
         """Raises UsageError when the file with the secret cannot be read."""

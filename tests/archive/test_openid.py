@@ -2,96 +2,28 @@
 server that publishes its keys; sign-in with a real provider program is in tests/server/web/test_provider.py."""
 
 import hmac
-import json
-import ssl
-import threading
+import socket
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, OctKey
+from joserfc.jwk import ECKey, OctKey
 
 from leadglass.archive.archive import Archive, ArchiveConfig, open_archive
 from leadglass.archive.openid import OpenIdConfig
-from leadglass.crypto.certificates import create_authority, issue_server
 from leadglass.errors import LeadglassError, NotAuthenticated, NotAuthorised, NotAvailable, UsageError
 from leadglass.model import Operation, Principal, Role
+from tests.archive.issuer import AUDIENCE, NOW, Issuer, issuing
 from tests.served import Served
-
-AUDIENCE = "https://pacs.example/dicom-web"
-NOW = 2_000_000_000
-
-
-class Issuer:
-    """Publishes metadata and keys, and signs. `documents` may be changed while it serves."""
-
-    def __init__(self, folder: Path) -> None:
-        authority = create_authority("issuer's own")
-        made = issue_server(authority, ["localhost"], "ec")
-        (folder / "issuer.crt").write_bytes(made.certificate.pem)
-        (folder / "issuer.key").write_bytes(made.key)
-        self.ca = folder / "issuer-ca.crt"
-        self.ca.write_bytes(authority.certificate.pem)
-        self.asked: list[str] = []
-        self.key = ECKey.generate_key("P-256", {"kid": "one"})
-        self.documents: dict[str, Any] = {}
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "issuer.crt", folder / "issuer.key")
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.url = f"https://localhost:{self.server.server_address[1]}"
-        self.publish(self.key)
-
-    def publish(self, *keys: ECKey) -> None:
-        self.documents["/.well-known/openid-configuration"] = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
-        self.documents["/keys"] = KeySet(list(keys)).as_dict(private=False)
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        issuer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                issuer.asked.append(self.path)
-                body = json.dumps(issuer.documents.get(self.path)).encode()
-                self.send_response(200 if self.path in issuer.documents else 404)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Nothing on the tests' output."""
-
-        return Handler
-
-    def token(self, header: dict[str, Any] | None = None, key: ECKey | OctKey | None = None, **claims: Any) -> str:
-        head = {"alg": "ES256", "typ": "at+jwt", "kid": "one"} | (header or {})
-        body = {
-            "iss": self.url,
-            "aud": AUDIENCE,
-            "sub": "u-1",
-            "client_id": "app",
-            "jti": "t-1",
-            "iat": NOW - 10,
-            "exp": NOW + 600,
-            "roles": ["radiologist"],
-        }
-        kept = {name: value for name, value in (body | claims).items() if value is not None}
-        return jwt.encode(head, kept, key or self.key, algorithms=[head["alg"]])
 
 
 @pytest.fixture(scope="module")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
-    made = Issuer(tmp_path_factory.mktemp("issuer"))
-    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
+    with issuing(tmp_path_factory.mktemp("issuer")) as made:
+        yield made
 
 
 class Clock:
@@ -271,3 +203,66 @@ def test_errors_hold_no_token(archive: Archive, issuer: Issuer) -> None:
         archive.tokens.principal(token)
     assert token not in repr(refused.value) + str(refused.value)
     assert refused.value.__cause__ is None
+
+
+class Mute:
+    """Takes connections and never says a word. `taken` is how many have come so far."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listening.setblocking(False)
+        self._held: list[socket.socket] = []
+        self.url = f"https://localhost:{self._listening.getsockname()[1]}"
+
+    @property
+    def taken(self) -> int:
+        while True:
+            try:
+                self._held.append(self._listening.accept()[0])
+            except BlockingIOError:
+                return len(self._held)
+
+    def close(self) -> None:
+        for each in (*self._held, self._listening):
+            each.close()
+
+
+def test_a_provider_that_does_not_answer_keeps_nobody_waiting(
+    furnished: Served, tmp_path: Path, issuer: Issuer, clock: Clock
+) -> None:
+    """One asks, a few wait for it within its time, and what failed is left alone for a while."""
+    served, mute = furnished.copy(tmp_path), Mute()
+    config = OpenIdConfig(issuer=mute.url, client_id="x", audience=AUDIENCE, seconds=0.5)
+    archive = open_archive(served.data, served.keys, ArchiveConfig(clock=clock, openid=config))
+    token = issuer.token()
+
+    def ask(_: int) -> None:
+        with pytest.raises(NotAvailable):
+            archive.tokens.principal(token)
+
+    try:
+        with ThreadPoolExecutor(40) as threads:
+            list(threads.map(ask, range(40)))
+        for number in range(100):
+            ask(number)
+        assert mute.taken == 1
+        clock.now += 31
+        ask(0)
+        assert mute.taken == 2
+        mute.close()
+    finally:
+        archive.close()
+
+
+def test_a_good_key_is_good_while_the_provider_is_down(archive: Archive, issuer: Issuer, clock: Clock) -> None:
+    archive.tokens.principal(issuer.token())
+    issuer.documents["/keys"] = None
+    clock.now += 61
+    with pytest.raises(NotAvailable):  # it may be a new key: nobody can say
+        archive.tokens.principal(issuer.token({"kid": "two"}, ECKey.generate_key("P-256", {"kid": "two"})))
+    assert archive.tokens.principal(issuer.token()).kind == "user"
+    asked = len(issuer.asked)
+    for _ in range(5):
+        with pytest.raises(NotAvailable):
+            archive.tokens.principal(issuer.token({"kid": "two"}, ECKey.generate_key("P-256", {"kid": "two"})))
+    assert len(issuer.asked) == asked

@@ -1,6 +1,8 @@
 """Sessions, lock-outs, links and tokens as time passes: on a clock that the tests set."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,10 +10,12 @@ import pyotp
 import pytest
 
 from leadglass.archive.archive import Archive, ArchiveConfig, open_archive
-from leadglass.archive.lockouts import LockedOut
+from leadglass.archive.committer import Writing
+from leadglass.archive.lockouts import MOST, LockedOut
+from leadglass.archive.passkeys import Registered
 from leadglass.archive.sessions import SessionLimits
 from leadglass.archive.tokens import TokenRequest
-from leadglass.archive.users import NewUser
+from leadglass.archive.users import NewUser, user_described
 from leadglass.errors import NotAuthenticated, NotAuthorised, ProofTooOld, UsageError, VerificationFailed
 from leadglass.index.account_rows import AccountRow
 from leadglass.model import Operation, Principal, Role
@@ -283,3 +287,105 @@ def test_only_administrators_manage_users(archive: Archive, role: Role) -> None:
         archive.tokens.listed(somebody)
     with pytest.raises(NotAuthorised):
         archive.tokens.revoke(somebody, "x")
+
+
+def test_a_proof_that_was_given_before_a_reset_opens_nothing(archive: Archive, clock: Clock) -> None:
+    totp = enrolled(archive, "anna")[1]
+    clock.now += 30
+    proved = archive.sign_in.with_password("anna", PASSWORD, totp.at(clock.now), PEER)
+    archive.enrolments.reset(LOCAL, "anna")
+    with pytest.raises(NotAuthenticated, match="meanwhile"):
+        archive.sessions.open(proved, Role.CLINICIAN, "password", PEER)
+    assert (archive.sessions.count, archive.index.sessions()) == (0, ())
+    bert, _ = enrolled(archive, "bert")
+    archive.users.disable(LOCAL, "bert")
+    with pytest.raises(NotAuthenticated):
+        archive.sessions.open(bert, Role.CLINICIAN, "password", PEER)
+
+
+def test_a_session_that_is_ended_while_it_is_proved_stays_ended(archive: Archive, clock: Clock) -> None:
+    account, totp = enrolled(archive, "anna")
+    secret = sign_in(archive, account, totp, clock)
+    held, proving = threading.Event(), ThreadPoolExecutor(1)
+    archive.committer.submit(lambda _: held.wait(60))
+    proof = proving.submit(archive.sessions.prove, secret, account.id, PEER)
+    archive.sessions.end(secret, PEER)
+    held.set()
+    with pytest.raises(NotAuthenticated):
+        proof.result(60)
+    proving.shutdown()
+    assert "sign-in-again" not in actions(archive)
+    assert (archive.sessions.count, archive.index.sessions()) == (0, ())
+
+
+def test_enrolling_a_code_brings_no_old_password_back(archive: Archive, clock: Clock) -> None:
+    archive.enrolments.add(LOCAL, NewUser("anna", ("clinician",)), PASSWORD)
+    begun = archive.sign_in.with_password("anna", PASSWORD, "", PEER)
+    link, other = archive.enrolments.reset(LOCAL, "anna"), pyotp.TOTP(pyotp.random_base32())
+    with pytest.raises(NotAuthenticated):
+        archive.sign_in.enrol_code(begun, other.secret, other.at(clock.now), PEER)
+    assert archive.users.user("anna").password == ""
+    chosen = "a flock of yellow geese"
+    archive.enrolments.finish_with_password(link, chosen, other.secret, other.at(clock.now), PEER)
+    with pytest.raises(NotAuthenticated):
+        archive.sign_in.enrol_code(begun, other.secret, other.at(clock.now), PEER)
+    clock.now += 30
+    with pytest.raises(NotAuthenticated):
+        archive.sign_in.with_password("anna", PASSWORD, other.at(clock.now), PEER)
+    assert archive.sign_in.with_password("anna", chosen, other.at(clock.now), PEER).totp
+
+
+def test_of_two_codes_enrolled_at_once_one_counts(archive: Archive, clock: Clock) -> None:
+    archive.enrolments.add(LOCAL, NewUser("anna", ("clinician",)), PASSWORD)
+    begun = archive.sign_in.with_password("anna", PASSWORD, "", PEER)
+    first, second = (pyotp.TOTP(pyotp.random_base32()) for _ in range(2))
+    archive.sign_in.enrol_code(begun, first.secret, first.at(clock.now), PEER)
+    with pytest.raises(NotAuthenticated, match="enrolled meanwhile"):
+        archive.sign_in.enrol_code(begun, second.secret, second.at(clock.now), PEER)
+
+
+def test_a_user_with_a_weak_password_is_not_added(archive: Archive) -> None:
+    before = actions(archive)
+    for password in ("short", "leadglass leadglass"):
+        with pytest.raises(UsageError):
+            archive.enrolments.add(LOCAL, NewUser("anna", ("clinician",)), password)
+    assert "anna" not in archive.users.book.by_name
+    assert actions(archive) == before
+    archive.enrolments.add(LOCAL, NewUser("anna", ("clinician",)), PASSWORD)
+
+
+def test_lockouts_that_are_over_leave_the_index(archive: Archive, clock: Clock) -> None:
+    for number in range(20):
+        archive.lockouts.begin(f"guess-{number}", "192.0.2.7")
+    actions(archive)
+    assert len(archive.index.lockouts()) == 21
+    clock.now += 24 * HOUR + 1
+    account, totp = enrolled(archive, "anna")
+    sign_in(archive, account, totp, clock)
+    actions(archive)
+    assert archive.index.lockouts() == ()
+
+
+def test_a_flood_of_names_lets_nobody_out_of_a_lockout(archive: Archive, clock: Clock) -> None:
+    for _ in range(6):
+        archive.lockouts.begin("anna", "192.0.2.1")
+    clock.now += 1
+    for number in range(MOST + 10):
+        archive.lockouts.begin(f"guess-{number}", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    with pytest.raises(LockedOut):
+        archive.lockouts.begin("anna", "192.0.2.99")
+    actions(archive)
+    assert len(archive.index.lockouts()) <= MOST + 2
+
+
+def test_lists_count_passkeys(archive: Archive) -> None:
+    archive.enrolments.add(LOCAL, NewUser("anna", ("clinician",)))
+    account = archive.users.user("anna")
+
+    def two(writing: Writing) -> None:
+        for number in range(2):
+            archive.passkeys.add(writing, account, Registered("localhost", bytes([number]) * 16, b"key", 0))
+
+    archive.users.change(two)
+    described = user_described(account, archive.passkeys.counts()[account.id])
+    assert (described["passkeys"], described["enrolled"], described["password"]) == (2, True, False)

@@ -33,6 +33,7 @@ class Refusal(Enum):
     TIMEOUT = "it did not finish in time"
     BEARER = "its bearer token is not good"
     USER = "the user that it names did not prove who it is, or belongs to another site"
+    PERSON = "the user that it is enrolled to is disabled"
 
 
 class AssociationRefused(NotAuthorised):

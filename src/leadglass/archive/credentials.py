@@ -34,15 +34,21 @@ class Credentials:
         if not self._committer.run(lambda writing: writing.tx.take_totp_step(account.id, step)):
             raise VerificationFailed("The code was used before.", "Wait for the next one.")
 
-    def hashed(self, account: AccountRow, password: str) -> str:
-        """Raises UsageError for a password that is too weak."""
-        return self._passwords.hash(password, account.name)
+    def hashed(self, name: str, password: str) -> str:
+        """Of a user's password. Raises UsageError for one that is too weak."""
+        return self._passwords.hash(password, name)
 
     def set_password(self, writing: Writing, account: AccountRow, hashed: str, secret: str, step: int) -> None:
         """In the transaction of whoever lets the user do so. `step` is that of the code which proved `secret`."""
         writing.tx.set_password(account.id, hashed, self._sealed(account, secret) if secret else None)
         if secret:
             writing.tx.take_totp_step(account.id, step)
+
+    def enrol_code(self, writing: Writing, account: AccountRow, secret: str, step: int) -> bool:
+        """The same for one-time codes alone; whether there were none until now."""
+        return writing.tx.enrol_totp(account.id, self._sealed(account, secret)) and writing.tx.take_totp_step(
+            account.id, step
+        )
 
     def proved_step(self, secret: str, code: str) -> int:
         """The step of a code that shows that an app holds a new secret. Raises VerificationFailed."""

@@ -13,7 +13,7 @@ from leadglass.archive.passkeys import Passkeys, Registered
 from leadglass.archive.sessions import Sessions
 from leadglass.archive.signin import address_of
 from leadglass.archive.tokens import Tokens, digest_of
-from leadglass.archive.users import Clock, NewUser, Users, grant
+from leadglass.archive.users import Clock, NewUser, Users, check, grant
 from leadglass.errors import NotAuthenticated, UsageError
 from leadglass.index.account_rows import AccountRow, EnrolmentRow
 from leadglass.index.index import Index
@@ -43,18 +43,22 @@ class Enrolments:
 
     def add(self, principal: Principal, user: NewUser, password: str = "", *, waits: bool = False) -> str:
         """A new user with a link's secret, or with a password: then none, and a code is enrolled at first sign-in.
-        A link that `waits` lives from the first `serve`. Raises as `Users.add`."""
-        account = self._parts.users.add(principal, user)
-        if not password:
-            return self._invite(principal, account, None if waits else self._parts.clock() + LIFE_US)
-        hashed = self._parts.credentials.hashed(account, password)
+        A link that `waits` lives from the first `serve`. Raises as `Users.add`, and UsageError for a weak password."""
+        authorise(principal, Operation.ADMINISTER)
+        check(user)
+        secret = "" if password else secrets.token_urlsafe(32)
+        hashed = self._parts.credentials.hashed(user.name, password) if password else ""
+        expires = None if waits else self._parts.clock() + LIFE_US
 
-        def write(writing: Writing) -> None:
-            self._parts.credentials.set_password(writing, account, hashed, "", 0)
-            writing.record(grant(principal, "user-password", account.name))
+        def furnish(writing: Writing, account_id: int) -> None:
+            if secret:
+                self._invite(writing, principal, account_id, user.name, secret, expires)
+                return
+            writing.tx.set_password(account_id, hashed, None)
+            writing.record(grant(principal, "user-password", user.name))
 
-        self._parts.users.change(write)
-        return ""
+        self._parts.users.add(principal, user, furnish)
+        return secret
 
     def reset(self, principal: Principal, name: str) -> str:
         """Forget what a user signs in with, end its sessions and tokens, and make a link. Raises NotFound, UsageError,
@@ -66,14 +70,18 @@ class Enrolments:
         if account.disabled:
             raise UsageError(f"{name} is disabled, and stays so.", "Add the user under another name.")
 
+        secret = secrets.token_urlsafe(32)
+
         def write(writing: Writing) -> None:
             writing.tx.clear_credentials(account.id, parts.clock())
+            parts.users.outdate(account.id)
             writing.record(grant(principal, "user-reset", name))
+            self._invite(writing, principal, account.id, name, secret, parts.clock() + LIFE_US)
 
         parts.users.change(write)
         parts.sessions.end_of(account)
         parts.tokens.refresh()
-        return self._invite(principal, account, parts.clock() + LIFE_US)
+        return secret
 
     def start_waiting(self) -> None:
         """`serve` begins: the time of links that waited for it runs."""
@@ -91,7 +99,7 @@ class Enrolments:
         """Raises NotAuthenticated, UsageError for a weak password, VerificationFailed for a wrong code."""
         _, account = self._good(secret)
         credentials = self._parts.credentials
-        hashed = credentials.hashed(account, password)
+        hashed = credentials.hashed(account.name, password)
         step = credentials.proved_step(totp, code)
         return self._finish(
             secret, "password", peer, lambda writing: credentials.set_password(writing, account, hashed, totp, step)
@@ -118,15 +126,11 @@ class Enrolments:
         self._parts.users.change(write)
         return self._parts.users.book.by_id[account.id]
 
-    def _invite(self, principal: Principal, account: AccountRow, expires: int | None) -> str:
-        secret = secrets.token_urlsafe(32)
-
-        def write(writing: Writing) -> None:
-            writing.tx.add_enrolment(account.id, digest_of(secret), self._parts.clock(), expires)
-            writing.record(grant(principal, "user-invite", account.name))
-
-        self._parts.committer.run(write)
-        return secret
+    def _invite(
+        self, writing: Writing, principal: Principal, account_id: int, name: str, secret: str, expires: int | None
+    ) -> None:
+        writing.tx.add_enrolment(account_id, digest_of(secret), self._parts.clock(), expires)
+        writing.record(grant(principal, "user-invite", name))
 
     def _good(self, secret: str) -> tuple[EnrolmentRow, AccountRow]:
         row = self._parts.index.enrolment(digest_of(secret))

@@ -8,6 +8,7 @@ import ipaddress
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import takewhile
 
 from leadglass.archive.committer import Committer, Writing
 from leadglass.errors import NotAuthenticated
@@ -19,7 +20,8 @@ FREE = {"account": 5, "address": 30}
 FIRST_US = 30 * 1_000_000
 LONGEST_US = 15 * 60 * 1_000_000
 FORGET_US = 24 * 3600 * 1_000_000
-#: Subjects told apart; beyond, a stranger could fill memory with names. The oldest go.
+#: Subjects told apart; beyond, a stranger could fill memory with names. Those with the fewest failures go, the oldest
+#: of them first: whoever was shut out stays so.
 MOST = 10_000
 
 
@@ -38,7 +40,8 @@ class Lockouts:
         self._committer = committer
         self._clock = clock
         self._lock = threading.Lock()
-        self._rows = {row.subject: row for row in index.lockouts()}
+        #: Those that failed last stand last.
+        self._rows = {row.subject: row for row in sorted(index.lockouts(), key=lambda row: row.last)}
 
     def begin(self, name: str, address: str) -> None:
         """An attempt begins, and counts as failed unless `succeeded` follows. Without a name, as with a passkey, only
@@ -46,14 +49,16 @@ class Lockouts:
         now = self._clock()
         subjects = _subjects(name, address)
         with self._lock:
-            self._forget(now)
             until = max((self._rows[each].until for each in subjects if each in self._rows), default=0)
             if until > now:
                 raise LockedOut(-(-(until - now) // 1_000_000))
-            rows = [_after_failure(self._rows.get(each), each, now) for each in subjects]
+            forgotten = self._forget(now)
+            rows = [_after_failure(self._rows.pop(each, None), each, now) for each in subjects]
             self._rows.update({row.subject: row for row in rows})
 
         def write(writing: Writing) -> None:
+            for subject in forgotten:
+                writing.tx.clear_lockout(subject)
             for row in rows:
                 writing.tx.set_lockout(row)
 
@@ -64,31 +69,38 @@ class Lockouts:
         account, source = f"account:{name[:64]}", _subjects("", address)[0]
         with self._lock:
             self._rows.pop(account, None)
-            kept = self._rows.get(source)
-            if kept is not None:
-                kept = self._rows[source] = replace(kept, failures=max(0, kept.failures - 1), until=0)
+            kept = self._rows.pop(source, None)
+            if kept is not None and kept.failures > 1:
+                kept = self._rows[source] = replace(kept, failures=kept.failures - 1, until=0)
+            else:
+                kept = None
 
         def write(writing: Writing) -> None:
             writing.tx.clear_lockout(account)
             if kept is not None:
                 writing.tx.set_lockout(kept)
+            else:
+                writing.tx.clear_lockout(source)
 
         self._committer.submit(write)
 
-    def _forget(self, now: int) -> None:
-        old = [subject for subject, row in self._rows.items() if now - row.last > FORGET_US]
+    def _forget(self, now: int) -> tuple[str, ...]:
+        old = [row.subject for row in takewhile(lambda row: now - row.last > FORGET_US, self._rows.values())]
         if len(self._rows) - len(old) >= MOST:
-            old += sorted(self._rows, key=lambda subject: self._rows[subject].last)[: MOST // 10]
-        for subject in dict.fromkeys(old):
+            spared = sorted(self._rows.values(), key=lambda row: (row.failures, row.last))
+            old += [row.subject for row in spared[: MOST // 10]]
+        forgotten = tuple(dict.fromkeys(old))
+        for subject in forgotten:
             del self._rows[subject]
+        return forgotten
 
 
 def _subjects(name: str, address: str) -> tuple[str, ...]:
-    source = f"address:{_network(address)}"
+    source = f"address:{network_of(address)}"
     return (f"account:{name[:64]}", source) if name else (source,)
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """One subscriber has 2^64 addresses of IPv6."""
     try:
         parsed = ipaddress.ip_address(address)

@@ -2,9 +2,7 @@
 it issues for us are good at DICOMweb (RFC 9068). What it says about a user becomes a role and a site by configuration.
 """
 
-import json
 import secrets
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +12,12 @@ import httpx
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from leadglass.archive.committer import Writing
+from leadglass.archive.discovery import Asking, Discovery
 from leadglass.archive.tokens import digest_of, shown
 from leadglass.archive.users import HANDLE_BYTES, Clock, NewUser, Users, check, grant
-from leadglass.errors import NotAuthenticated, NotAuthorised, NotAvailable, UsageError
+from leadglass.errors import NotAuthenticated, NotAuthorised, UsageError
 from leadglass.index.account_rows import AccountRow
 from leadglass.model import DEFAULT_SITE, Operation, Principal, Role
 
@@ -29,7 +27,6 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 BELIEVED = 15 * 60
 ASK_AGAIN = 60
 LEEWAY = 30
-MAX_DOCUMENT = 256 * 1024
 #: SMART App Launch 2.2: reading imaging studies of the one patient in context.
 PATIENT_SCOPES = frozenset({"patient/ImagingStudy.rs", "patient/ImagingStudy.read", "patient/ImagingStudy.r"})
 _REFUSED = ("The token is not good here.", "Get one from the configured issuer, for this archive.")
@@ -39,7 +36,8 @@ _REFUSED = ("The token is not good here.", "Get one from the configured issuer, 
 class OpenIdConfig:
     """`roles` maps values of `role_claim` to roles, in the order in which they are preferred. `audience` is what access
     tokens must be meant for; empty: none are accepted. `patient_id_claim` holds the Patient ID that a patient's token
-    is bound to, whose issuer is `patient_issuer`; empty: such tokens are refused."""
+    is bound to, whose issuer is `patient_issuer`; empty: such tokens are refused. `seconds` is how long an answer of
+    the provider may take."""
 
     issuer: str
     client_id: str
@@ -53,6 +51,7 @@ class OpenIdConfig:
     site_claim: str = ""
     patient_id_claim: str = ""
     patient_issuer: str = ""
+    seconds: float = 5.0
 
 
 class Provider:
@@ -67,11 +66,8 @@ class Provider:
         self._config = config
         self._users = users
         self._clock = clock
-        self._client = httpx.Client(verify=config.ca or True, timeout=10, trust_env=False, follow_redirects=False)
-        self._lock = threading.Lock()
-        self._metadata: dict[str, Any] = {}
-        self._keys = KeySet([])
-        self._asked = 0
+        self._asking = Asking(config.ca, config.seconds)
+        self._discovery = Discovery(config.issuer, self._asking, clock)
 
     @property
     def name(self) -> str:
@@ -133,7 +129,7 @@ class Provider:
             "code_challenge_method": "S256",
         }
         kept = {"state": state, "nonce": nonce, "verifier": verifier, "redirect_uri": redirect_uri}
-        return f"{self._endpoint('authorization_endpoint')}?{urlencode(query)}", kept
+        return f"{self._discovery.published(BELIEVED).endpoint('authorization_endpoint')}?{urlencode(query)}", kept
 
     def finish(self, kept: Mapping[str, str], answer: Mapping[str, str]) -> AccountRow:
         """The user whom the provider vouches for; added or brought up to date here. Raises NotAuthenticated,
@@ -159,16 +155,10 @@ class Provider:
             "code_verifier": kept["verifier"],
             "client_id": self._config.client_id,
         }
+        address = self._discovery.published(BELIEVED).endpoint("token_endpoint")
         secret = self._config.client_secret
-        try:
-            answer = self._client.post(
-                self._endpoint("token_endpoint"),
-                data=form,
-                auth=httpx.BasicAuth(self._config.client_id, secret) if secret else httpx.USE_CLIENT_DEFAULT,
-            )
-            token = answer.json().get("id_token") if answer.status_code == 200 else None
-        except (httpx.HTTPError, ValueError, AttributeError):
-            raise _unreachable() from None
+        auth = httpx.BasicAuth(self._config.client_id, secret) if secret else None
+        token = self._asking.within_time(lambda: self._asking.posted(address, form, auth)).get("id_token")
         if not isinstance(token, str):
             raise NotAuthenticated("The provider did not let you in.", "Try again, or ask your administrator.")
         return token
@@ -198,6 +188,7 @@ class Provider:
 
             def update(writing: Writing) -> None:
                 writing.tx.set_standing(known.id, site, (role.value,))
+                self._users.outdate(known.id)
                 writing.record(grant(author, "user-changed", known.name, roles=[role.value], site=site))
 
             self._users.change(update)
@@ -229,9 +220,9 @@ class Provider:
     def _decoded(self, token: str) -> jwt.Token:
         """Keys are fetched anew when they are old, or, once in a while, when none fits: providers roll them over."""
         try:
-            return jwt.decode(token, self._fetched(BELIEVED), algorithms=list(ALGORITHMS))
+            return jwt.decode(token, self._discovery.published(BELIEVED).keys, algorithms=list(ALGORITHMS))
         except (JoseError, ValueError):
-            return jwt.decode(token, self._fetched(ASK_AGAIN), algorithms=list(ALGORITHMS))
+            return jwt.decode(token, self._discovery.published(ASK_AGAIN).keys, algorithms=list(ALGORITHMS))
 
     def _subject(self, claims: Mapping[str, Any]) -> str:
         return f"{self._config.issuer} {claims['sub']}"
@@ -253,47 +244,3 @@ class Provider:
         if not isinstance(site, str) or not site.strip() or not site.isprintable():
             raise NotAuthorised("The provider does not say which site you belong to.", "Ask your administrator.")
         return site
-
-    # What the provider publishes
-
-    def _endpoint(self, name: str) -> str:
-        self._fetched(BELIEVED)
-        found = self._metadata.get(name)
-        if not isinstance(found, str) or urlsplit(found).scheme != "https":
-            raise _unreachable()
-        return found
-
-    def _fetched(self, believed: int) -> KeySet:
-        with self._lock:
-            now = self._clock()
-            if now - self._asked > believed * 1_000_000:
-                metadata = self._document(f"{self._config.issuer.rstrip('/')}/.well-known/openid-configuration")
-                if metadata.get("issuer") != self._config.issuer:  # OpenID Connect Discovery 4.3
-                    raise _unreachable()
-                try:
-                    self._keys = KeySet.import_key_set(self._document(str(metadata.get("jwks_uri"))))  # type: ignore[arg-type]
-                except (JoseError, ValueError, KeyError):
-                    raise _unreachable() from None
-                self._metadata, self._asked = metadata, now
-            return self._keys
-
-    def _document(self, url: str) -> dict[str, Any]:
-        if urlsplit(url).scheme != "https":
-            raise _unreachable()
-        try:
-            with self._client.stream("GET", url) as answer:
-                body = b""
-                for piece in answer.iter_bytes():
-                    body += piece
-                    if len(body) > MAX_DOCUMENT:
-                        raise _unreachable()
-            document = json.loads(body)
-        except (httpx.HTTPError, ValueError, RecursionError):
-            raise _unreachable() from None
-        if answer.status_code != 200 or not isinstance(document, dict):
-            raise _unreachable()
-        return document
-
-
-def _unreachable() -> NotAvailable:
-    return NotAvailable("The OpenID provider does not answer as it should.", "Try again later; see [openid] issuer.")

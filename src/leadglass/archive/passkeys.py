@@ -1,6 +1,7 @@
 """Passkeys: WebAuthn credentials that live in an authenticator, verify their user, and are bound to one host name."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,10 +102,12 @@ class Passkeys:
     ) -> tuple[AccountRow, PasskeyRow, int]:
         """Who it is, with which passkey, and the new signature count to `count`. Raises VerificationFailed
         (WebAuthn 7.2)."""
+        # Before the passkey is looked up: what a reset does after this shows in the account's generation.
+        accounts = self._users.book.by_id
         try:
             passkey = self._index.passkey(base64url_to_bytes(response["rawId"]))
-            if passkey is None or passkey.host != place.host:
-                raise VerificationFailed("The passkey is not enrolled here.")
+            if passkey is None or passkey.host != place.host or passkey.account_id not in accounts:
+                raise _not_enrolled()
             verified = webauthn.verify_authentication_response(
                 credential=response,
                 expected_challenge=challenge,
@@ -116,10 +119,18 @@ class Passkeys:
             )
         except (WebAuthnException, ValueError, KeyError, TypeError):
             raise VerificationFailed("The passkey could not be verified.", "Try again.") from None
-        account = self._users.book.by_id[passkey.account_id]
+        account = accounts[passkey.account_id]
         if account.disabled:
-            raise VerificationFailed("The passkey is not enrolled here.")
+            raise _not_enrolled()
         return account, passkey, verified.new_sign_count
+
+    def counts(self) -> Mapping[int, int]:
+        """How many each account has that has any."""
+        return self._index.passkey_counts()
 
     def count(self, writing: Writing, passkey: PasskeyRow, sign_count: int) -> None:
         writing.tx.set_sign_count(passkey.id, sign_count)
+
+
+def _not_enrolled() -> VerificationFailed:
+    return VerificationFailed("The passkey is not enrolled here.", "Use another one, or password and code.")

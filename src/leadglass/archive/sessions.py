@@ -49,20 +49,27 @@ class Sessions:
         return self._limits.idle
 
     def open(self, account: AccountRow, role: Role, method: str, peer: str) -> str:
-        """A new session's secret, once its event is durable."""
+        """A new session's secret, once its event is durable. `account` is as it was when its user proved who it is:
+        raises NotAuthenticated when it was reset, disabled or changed since."""
         secret = secrets.token_urlsafe(32)
         digest, now = digest_of(secret), self._clock()
 
-        def write(writing: Writing) -> int:
+        def write(writing: Writing) -> None:
+            self._users.require_current(account)
             session_id = writing.tx.add_session(account.id, digest, role, method, peer, now)
             detail: dict[str, object] = {"method": method, "role": role.value}
             writing.record(_event(account, f"session:{shown(digest)}", "sign-in", peer, detail))
-            return session_id
+            # Here, before any later job: a reset that follows ends it with the others. Nobody has the secret yet.
+            with self._lock:
+                self._live[digest] = SessionRow(session_id, account.id, digest, role, method, peer, now, now, now)
+                self._saved[digest] = now
 
-        session_id = self._committer.run(write)
-        with self._lock:
-            self._live[digest] = SessionRow(session_id, account.id, digest, role, method, peer, now, now, now)
-            self._saved[digest] = now
+        try:
+            self._committer.run(write)
+        except BaseException:
+            with self._lock:
+                self._live.pop(digest, None)
+            raise
         return secret
 
     def principal(self, secret: str) -> Principal:
@@ -83,6 +90,8 @@ class Sessions:
         now = self._clock()
 
         def write(writing: Writing) -> None:
+            if row.digest not in self._live:
+                raise _not_signed_in()
             writing.tx.touch_session(row.id, now, now)
             writing.record(_event(account, f"session:{shown(row.digest)}", "sign-in-again", peer, {}))
 
@@ -117,10 +126,10 @@ class Sessions:
     def _good(self, digest: bytes) -> tuple[SessionRow, AccountRow]:
         row = self._live.get(digest)
         if row is None:
-            raise NotAuthenticated("You are not signed in.", "Sign in.")
+            raise _not_signed_in()
         account = self._users.book.by_id[row.account_id]
         if account.disabled or row.role not in account.roles:
-            raise NotAuthenticated("You are not signed in.", "Sign in.")
+            raise _not_signed_in()
         if self._is_over(row, self._clock()):
             self._end(row, "session-timed-out", "")
             raise NotAuthenticated("You were signed out after a time without activity.", "Sign in again.")
@@ -141,6 +150,10 @@ class Sessions:
             writing.record(_event(account, f"session:{shown(row.digest)}", action, peer, {}))
 
         self._committer.submit(write)
+
+
+def _not_signed_in() -> NotAuthenticated:
+    return NotAuthenticated("You are not signed in.", "Sign in.")
 
 
 def _touch(writing: Writing, rows: list[SessionRow]) -> None:

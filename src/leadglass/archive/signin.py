@@ -60,7 +60,9 @@ class SignIn:
             raise self._refused(account.name, "code", peer, error) from None
 
         def write(writing: Writing) -> None:
-            self._credentials.set_password(writing, account, account.password, secret, step)
+            self._users.require_current(account)
+            if not self._credentials.enrol_code(writing, account, secret, step):
+                raise NotAuthenticated("A code was enrolled meanwhile.", "Sign in with it.")
             writing.record(grant(_self(account), "totp-enrolled", account.name))
 
         self._users.change(write)

@@ -67,6 +67,7 @@ class Tokens:
         digest = digest_of(token)
 
         def write(writing: Writing) -> None:
+            self._users.require_current(account)
             writing.tx.add_token(
                 account.id,
                 digest,

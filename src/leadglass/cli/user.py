@@ -35,7 +35,7 @@ def add(
     """Add a user. Prints a link, good once and for 24 hours, by which the user chooses what to sign in with."""
     password = sys.stdin.readline().rstrip("\n") if password_stdin else ""
     if password_stdin and not password:
-        raise UsageError("No password came on standard input.")
+        raise UsageError("No password came on standard input.", "Write it on one line, or leave out --password-stdin.")
     params = {
         "name": name,
         "roles": list(dict.fromkeys(role)),
@@ -68,8 +68,11 @@ def list_(data: Data, keys: Keys, config: Config = None) -> None:
     with verbs(data, keys, config) as archive:
         users: list[dict[str, Any]] = archive.call("user-list", {})
     show_table(
-        ("name", "person", "roles", "site", "state"),
-        ((user["name"], user["person"], ", ".join(user["roles"]), user["site"], _state(user)) for user in users),
+        ("name", "person", "roles", "site", "state", "signs in with"),
+        (
+            (user["name"], user["person"], ", ".join(user["roles"]), user["site"], _state(user), _means(user))
+            for user in users
+        ),
     )
 
 
@@ -85,6 +88,16 @@ def _state(user: dict[str, Any]) -> str:
     if user["disabled"]:
         return "disabled"
     return "enrolled" if user["enrolled"] else "not enrolled yet"
+
+
+def _means(user: dict[str, Any]) -> str:
+    passkeys = user["passkeys"]
+    means = (
+        ("password and code" if user["code"] else "password", user["password"]),
+        (f"{passkeys} passkey{'s' if passkeys != 1 else ''}", passkeys),
+        ("the OpenID provider", user["provider"]),
+    )
+    return ", ".join(words for words, has in means if has)
 
 
 def setup_link(keys: Path, secret: str, port: int) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class AccountRow:
     """A user. `password` is an Argon2id hash in PHC form, `totp` the sealed secret, `subject` who it is to the OpenID
-    provider; each empty where it is not set."""
+    provider; each empty where it is not set. `generation` is not on disk: `archive.users` counts how often what the
+    user has proved became worth nothing."""
 
     id: int
     name: str
@@ -20,6 +21,7 @@ class AccountRow:
     subject: str
     disabled: bool
     created: int
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,9 @@ class AccountWriter:
     ) -> int:
         """Raises UsageError when the name is taken."""
         if self._cursor.execute("SELECT 1 FROM account WHERE name = ?", (name,)).fetchone():
-            raise UsageError(f"A user named {name!r} exists.")
+            raise UsageError(
+                f"A user named {name!r} exists.", "Choose another name; `user reset` lets that user in again."
+            )
         insert = (
             "INSERT INTO account (name, person, site, roles, handle, subject, disabled, created) "
             "VALUES (?, ?, ?, ?, ?, ?, 0, ?)"
@@ -56,6 +58,11 @@ class AccountWriter:
         self._cursor.execute("UPDATE account SET password = ? WHERE id = ?", (password, account_id))
         if totp is not None:
             self._cursor.execute("UPDATE account SET totp = ?, totp_step = 0 WHERE id = ?", (totp, account_id))
+
+    def enrol_totp(self, account_id: int, totp: bytes) -> bool:
+        """Whether there was no sealed secret until now; it is kept then."""
+        update = "UPDATE account SET totp = ?, totp_step = 0 WHERE id = ? AND totp IS NULL"
+        return bool(self._cursor.execute(update, (totp, account_id)).rowcount)
 
     def take_totp_step(self, account_id: int, step: int) -> bool:
         """Whether `step` is later than the last one taken; it is taken then (RFC 6238 5.2: at most once)."""
@@ -172,6 +179,11 @@ def accounts(cursor: Any) -> tuple[AccountRow, ...]:
 def passkeys(cursor: Any, account_id: int) -> tuple[PasskeyRow, ...]:
     rows = cursor.execute(f"{_PASSKEY} WHERE account_id = ? ORDER BY id", (account_id,))
     return tuple(PasskeyRow(*row) for row in rows)
+
+
+def passkey_counts(cursor: Any) -> dict[int, int]:
+    """How many each account has that has any."""
+    return dict(cursor.execute("SELECT account_id, count(*) FROM passkey GROUP BY account_id").fetchall())
 
 
 def passkey(cursor: Any, credential: bytes) -> PasskeyRow | None:

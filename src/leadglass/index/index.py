@@ -216,6 +216,10 @@ class Index:
     def passkeys(self, account_id: int) -> tuple[PasskeyRow, ...]:
         return self._read(lambda cursor: accounts.passkeys(cursor, account_id))
 
+    def passkey_counts(self) -> dict[int, int]:
+        """How many passkeys each account has that has any."""
+        return self._read(accounts.passkey_counts)
+
     def passkey(self, credential: bytes) -> PasskeyRow | None:
         return self._read(lambda cursor: accounts.passkey(cursor, credential))
 

@@ -24,6 +24,11 @@ _LAST = "~"
 _NUMBERS = frozenset({"IS", "DS", "US", "UL", "SS", "SL", "FL", "FD"})
 #: In these a backslash is text (PS3.5 6.2): they are never several values.
 _SINGLE_VALUED = frozenset({"LT", "ST", "UT"})
+#: Alternatives of one key: each makes the tree of the statement deeper, and SQLite reads no deeper one than 1,000. Not
+#: of UIDs, which make a list.
+_MOST_ALTERNATIVES = 256
+#: Characters of a pattern: SQLite takes no longer one than 50,000 bytes, and ours may become three times as long.
+_LONGEST_PATTERN = 4096
 
 
 def one_of(column: ColumnElement[Any], values: Sequence[object]) -> Condition:
@@ -50,7 +55,10 @@ def literal_runs(pattern: str) -> list[str]:
 
 
 def glob(pattern: str) -> str:
-    """As SQLite's GLOB, which spells `*` and `?` as DICOM does and has bracketed classes besides."""
+    """As SQLite's GLOB, which spells `*` and `?` as DICOM does and has bracketed classes besides. Raises DataSetError
+    for one that is too long."""
+    if len(pattern) > _LONGEST_PATTERN:
+        raise DataSetError("A pattern is longer than any that is matched.", remedy="Ask for less of the text.")
     return re.sub(r"\*+", "*", pattern.replace("[", "[[]"))
 
 
@@ -123,9 +131,13 @@ def _one_of(framed: ColumnElement[Any], text: str) -> Condition:
 
 
 def _alternatives(vr: str, value: str) -> list[str]:
-    """Several values in a key are alternatives (PS3.4 C.2.2.2.2 for UIDs; for texts as in multiple value matching)."""
+    """Several values in a key are alternatives (PS3.4 C.2.2.2.2 for UIDs; for texts as in multiple value matching).
+    Raises DataSetError when there are too many."""
     values = [value] if vr in _SINGLE_VALUED else value.split("\\")
-    return [text for text in values if text]
+    texts = [text for text in values if text]
+    if len(texts) > _MOST_ALTERNATIVES and vr != "UI":
+        raise DataSetError("A key has more alternatives than are matched at once.", remedy="Ask in several queries.")
+    return texts
 
 
 def _number_condition(tag: int, column: ColumnElement[Any], value: str) -> Condition:

@@ -6,8 +6,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, and_, exists, func, select, true
 
 from leadglass.dicom.charset import fold_name
+from leadglass.errors import DataSetError
 from leadglass.index.matching import Condition, glob, literal_prefix, literal_runs, name_like
 from leadglass.index.schema import person_name, study, study_text
+
+_MOST_GROUPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,12 @@ class Driver:
 
 
 def asked_groups(value: str) -> list[str]:
-    """The component groups that a key gives (PS3.5 6.2.1): each must match one of those on record."""
-    return [group for group in fold_name(value).split("=") if group]
+    """The component groups that a key gives (PS3.5 6.2.1): each must match one of those on record. Raises DataSetError
+    for more than a name has."""
+    groups = [group for group in fold_name(value).split("=") if group]
+    if len(groups) > _MOST_GROUPS:
+        raise DataSetError("A person name has at most three component groups.", remedy="Ask for fewer.")
+    return groups
 
 
 def name_condition(tag: int, value: str) -> Condition:

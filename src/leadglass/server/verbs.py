@@ -93,7 +93,8 @@ def _user_reset(call: Call) -> tuple[str, int]:
 
 def _user_list(call: Call) -> list[dict[str, Any]]:
     authorise(call.principal, Operation.ADMINISTER)
-    return [user_described(account) for account in call.archive.users.book.by_name.values()]
+    passkeys = call.archive.passkeys.counts()
+    return [user_described(each, passkeys.get(each.id, 0)) for each in call.archive.users.book.by_name.values()]
 
 
 def _user_disable(call: Call) -> None:

@@ -3,8 +3,12 @@
 A workstation may know its users by names that nobody has here: these stay claims, and earn it nothing.
 """
 
+from dataclasses import dataclass
+
 from leadglass.archive.admission import AssociationRefused, Refusal
 from leadglass.archive.archive import Archive
+from leadglass.archive.devices import Device
+from leadglass.archive.users import User, UserBook
 from leadglass.dimse.items import UserIdentity
 from leadglass.errors import NotAuthenticated, NotAuthorised, NotAvailable
 from leadglass.model import Principal, Role
@@ -14,6 +18,14 @@ USERNAME_AND_PASSCODE = 2
 JSON_WEB_TOKEN = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A user who has proved who it is. `account` is as it was then; None for one whom only the provider knows."""
+
+    principal: Principal
+    account: User | None
+
+
 def claimed(identity: UserIdentity | None) -> str:
     """The name that nobody has verified."""
     if identity is None or identity.type not in (USERNAME, USERNAME_AND_PASSCODE):
@@ -21,22 +33,35 @@ def claimed(identity: UserIdentity | None) -> str:
     return identity.primary.decode("utf-8", "replace")[:64]
 
 
-def verified(archive: Archive, identity: UserIdentity | None, peer: str, device: str) -> Principal | None:
+def people_of(device: Device, book: UserBook) -> tuple[User, ...]:
+    """The users here, by name or full name, whom a device is enrolled to: its associations end when one of them is
+    disabled, reset or changed. Raises AssociationRefused when all of them are disabled."""
+    known = book.by_person.get(device.person, ())
+    enabled = tuple(user for user in known if not user.disabled)
+    if known and not enabled:
+        raise AssociationRefused(Refusal.PERSON, device.name)
+    return enabled
+
+
+def verified(archive: Archive, identity: UserIdentity | None, peer: str, device: str) -> Verified | None:
     """The user who has proved who it is; None when no proof was offered, or of a kind that nobody here can check.
     Raises AssociationRefused when the proof is no good."""
     try:
         if identity is not None and identity.type == USERNAME_AND_PASSCODE:
             return _by_passcode(archive, identity, peer)
         if identity is not None and identity.type == JSON_WEB_TOKEN and archive.provider is not None:
-            return archive.provider.principal(identity.primary.decode("ascii", "replace"))
+            book = archive.users.book
+            principal = archive.provider.principal(identity.primary.decode("ascii", "replace"))
+            return Verified(principal, book.by_id.get(principal.account))
     except (NotAuthenticated, NotAuthorised, NotAvailable):
         raise AssociationRefused(Refusal.USER, device) from None
     return None
 
 
-def _by_passcode(archive: Archive, identity: UserIdentity, peer: str) -> Principal | None:
+def _by_passcode(archive: Archive, identity: UserIdentity, peer: str) -> Verified | None:
     name = identity.primary.decode("utf-8", "replace")
     if name not in archive.users.book.by_name:
         return None
     account = archive.sign_in.with_passcode(name, identity.secondary.decode("utf-8", "replace"), peer)
-    return Principal(kind="user", name=name, roles=frozenset(map(Role, account.roles)), site=account.site)
+    roles = frozenset(map(Role, account.roles))
+    return Verified(Principal(kind="user", name=name, roles=roles, site=account.site), account)

@@ -10,6 +10,7 @@ import structlog
 from leadglass.archive.admission import AssociationRefused, DeviceBook, Refusal
 from leadglass.archive.archive import Archive
 from leadglass.archive.refusals import RefusedPeer
+from leadglass.archive.users import UserBook
 from leadglass.crypto.tls import CertificateChain, server_context
 from leadglass.errors import LeadglassError, RefusedForSafety
 from leadglass.server.dimse.connection import Connection, Watchdog
@@ -37,6 +38,7 @@ class Listener:
         self.draining = False
         self._socket = _listen(host, port)
         archive.registry.subscribe(self._on_registry_change)
+        archive.users.subscribe(self._on_users_change)
         self._thread = threading.Thread(target=self._accept, name="dimse-listener", daemon=True)
 
     @property
@@ -146,6 +148,13 @@ class Listener:
                 book.owner_of(session.fingerprint, now)
             except AssociationRefused as refused:
                 log.warning("association cut", device=session.device, reason=refused.refusal.value)
+                session.connection.cut()
+
+    def _on_users_change(self, book: UserBook) -> None:
+        """The end for associations of users who were disabled, reset or changed."""
+        for session, _ in self._live():
+            if not all(map(book.stands, session.rests_on)):
+                log.warning("association cut", device=session.device, reason="its user was disabled, reset or changed")
                 session.connection.cut()
 
 

@@ -9,7 +9,9 @@ import structlog
 
 from leadglass.archive.admission import AssociationRefused, Refusal, admit, narrowed, principal_of
 from leadglass.archive.archive import Archive
+from leadglass.archive.devices import Device
 from leadglass.archive.refusals import RefusedPeer
+from leadglass.archive.users import User
 from leadglass.crypto.certificates import peer_fingerprint
 from leadglass.dimse.association import Association
 from leadglass.dimse.events import (
@@ -32,7 +34,7 @@ from leadglass.server.dimse.connection import Connection, ConnectionLost
 from leadglass.server.dimse.exchange import Desk, Exchange
 from leadglass.server.dimse.find import FindExchange
 from leadglass.server.dimse.get import GetExchange
-from leadglass.server.dimse.identity import claimed, verified
+from leadglass.server.dimse.identity import Verified, claimed, people_of, verified
 from leadglass.server.dimse.store import StoreExchange
 
 log = structlog.get_logger("dimse")
@@ -49,6 +51,7 @@ REJECTIONS = {
     Refusal.CALLED_AE: (1, 1, 7),
     Refusal.TOO_MANY: (2, 3, 2),
     Refusal.USER: (1, 1, 1),
+    Refusal.PERSON: (1, 1, 1),
 }
 
 
@@ -79,12 +82,14 @@ class House(Protocol):
 
 
 class Session:
-    """`device` is empty until the peer is admitted; `between_messages` is when it may be ended without harm."""
+    """`device` is empty until the peer is admitted; `between_messages` is when it may be ended without harm. It ends
+    when one of the users that it `rests_on` no longer stands (UserBook.stands)."""
 
     def __init__(self, archive: Archive, config: DoorConfig, connection: Connection, house: House) -> None:
         self.connection = connection
         self.device = ""
         self.fingerprint = ""
+        self.rests_on: tuple[User, ...] = ()
         self.between_messages = True
         self._archive = archive
         self._config = config
@@ -170,10 +175,18 @@ class Session:
         user = verified(self._archive, rq.user.user_identity, self.connection.peer, device.name)
         principal = principal_of(device, self.fingerprint, claimed(rq.user.user_identity))
         if user is not None:
-            principal = narrowed(principal, user)
+            principal = narrowed(principal, user.principal)
+        self._rest_on(device, user)
         acceptance = accept(rq, principal, self._config.limits.max_pdu, verified=user is not None)
         self._record(rq, principal, acceptance)
         return acceptance, principal
+
+    def _rest_on(self, device: Device, user: Verified | None) -> None:
+        """Raises AssociationRefused when somebody was disabled or reset since. A change after this cuts the session."""
+        accounts = people_of(device, self._archive.users.book)
+        self.rests_on = accounts if user is None or user.account is None else (*accounts, user.account)
+        if not all(map(self._archive.users.book.stands, self.rests_on)):
+            raise AssociationRefused(Refusal.USER, device.name)
 
     def _reject(self, rq: AssociateRq, refused: AssociationRefused) -> None:
         answer = rejection(rq)

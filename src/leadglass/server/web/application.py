@@ -44,8 +44,9 @@ def build(archive: Archive, names: Collection[str], origins: Collection[str] = (
         middleware=[
             Middleware(Measured, metrics=metrics),
             Middleware(SecurityHeaders),
-            Middleware(Problems, answers=answers),
+            # Outside of what makes errors into answers: a page of another origin is to read those too.
             *_for_other_origins(origins),
+            Middleware(Problems, answers=answers),
             Middleware(Authentication, archive=archive, public=PUBLIC),
         ],
         exception_handlers={HTTPException: answers.of_http_exception},

@@ -38,13 +38,13 @@ class Form(Mapping[str, str]):
 async def form_of(request: Request) -> Form:
     """Raises UsageError for another content type and beyond the bounds."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
-        raise UsageError("A form was expected.")
+        raise UsageError("A form was expected.", "Send application/x-www-form-urlencoded.")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BYTES:
-            raise UsageError("The form is longer than any that the console has.")
+            raise UsageError("The form is longer than any that the console has.", "Shorten what is in it.")
     try:
         return Form(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"))
     except ValueError:  # UnicodeDecodeError is one
-        raise UsageError("The form cannot be read.") from None
+        raise UsageError("The form cannot be read.", f"Send at most {MAX_FIELDS} fields, in UTF-8.") from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from leadglass.dicom import tags
+from leadglass.errors import UsageError
 from leadglass.model import Attributes, Level
 
 #: What a line of the list shows.
@@ -55,8 +56,10 @@ class Search:
 
     @classmethod
     def of(cls, form: Mapping[str, str]) -> "Search":
-        """What cannot be meant is left out: somebody is still typing."""
+        """What cannot be meant is left out: somebody is still typing. Raises UsageError for what nobody types."""
         page = form.get("page", "1")
+        if len(page) > _LONGEST:
+            raise UsageError("The number of the page is longer than any.", "Begin with page 1.")
         return cls(
             text=_bounded(form.get("text", "")),
             period=form.get("period", "") if form.get("period") in (*PERIODS, "between") else "",

@@ -38,11 +38,14 @@ class UsersPage:
     ) -> Response:
         """`made` is a user and the link that was just made for it."""
         authorise(principal_of(request), Operation.ADMINISTER)
+        passkeys = self._archive.passkeys.counts()
         return self._pages.page(
             request,
             "users.html",
             400 if problem else 200,
-            users=[user_described(account) for account in self._archive.users.book.by_name.values()],
+            users=[
+                user_described(each, passkeys.get(each.id, 0)) for each in self._archive.users.book.by_name.values()
+            ],
             roles=[role.value for role in USER_ROLES],
             day=present.day,
             problem=problem,

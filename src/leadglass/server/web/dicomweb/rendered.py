@@ -133,7 +133,7 @@ def quality_of(text: str | None) -> int:
     """Of JPEG; 90 where it is not given. Raises UsageError."""
     if text is None:
         return 90
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:4]) <= 100:
+    if not text.isascii() or not text.isdecimal() or len(text) > 3 or not 1 <= int(text) <= 100:
         raise UsageError("The quality is a number from 1 to 100 (PS3.18 8.3.5.1.2).")
     return int(text)
 

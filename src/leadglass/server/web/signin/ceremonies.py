@@ -2,22 +2,27 @@
 
 import secrets
 import threading
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
-from leadglass.archive.users import Clock
+from leadglass.archive.users import Clock, User
 from leadglass.errors import NotAuthenticated
 
 LIFE_SECONDS = 15 * 60
-#: Steps open at once; beyond, the oldest are forgotten.
+#: Steps open at once, in all and from one source, behind which there may be a hospital. Beyond, the oldest of the
+#: source that has the most are forgotten, those of strangers first: a flood washes away nobody's steps but its own.
 MOST = 10_000
+MOST_OF_SOURCE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Ceremony:
-    """`account` has proved itself by `method` where that is set; `link` is an enrolment's secret, `totp` a secret that
-    is being enrolled, `challenge` what an authenticator must sign, `exchange` an OpenID request under way."""
+    """`account` is who has proved itself by `method`, as it was then; `link` is an enrolment's secret, `totp` a secret
+    that is being enrolled, `challenge` what an authenticator must sign, `exchange` an OpenID request under way."""
 
-    account: int = 0
+    account: User | None = None
     method: str = ""
     next: str = "/"
     link: str = field(default="", repr=False)
@@ -25,39 +30,75 @@ class Ceremony:
     challenge: bytes = field(default=b"", repr=False)
     exchange: dict[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def is_strangers(self) -> bool:
+        return self.account is None and not self.link
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    until: int
+    source: str
+    ceremony: Ceremony
+
 
 class Ceremonies:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: dict[str, tuple[int, Ceremony]] = {}
+        self._open: dict[str, _Open] = {}
+        self._of_source: Counter[str] = Counter()
 
-    def begin(self, ceremony: Ceremony) -> str:
+    def begin(self, ceremony: Ceremony, source: str) -> str:
+        """`source` is the network of the one who begins it."""
         key = secrets.token_urlsafe(32)
-        self.keep(key, ceremony)
+        with self._lock:
+            self._make_room(source)
+            self._open[key] = _Open(self._clock() + LIFE_SECONDS * 1_000_000, source, ceremony)
+            self._of_source[source] += 1
         return key
 
-    def keep(self, key: str, ceremony: Ceremony) -> None:
-        """Put the next state under the same key."""
-        now = self._clock()
+    def change(self, key: str, change: Callable[[Ceremony], Ceremony]) -> None:
+        """Put the next state under the same key. Raises NotAuthenticated."""
         with self._lock:
-            for old in [old for old, (until, _) in self._open.items() if until <= now]:
-                del self._open[old]
-            if len(self._open) >= MOST:
-                del self._open[next(iter(self._open))]
-            self._open[key] = (now + LIFE_SECONDS * 1_000_000, ceremony)
+            found = self._found(key)
+            self._open[key] = _Open(found.until, found.source, change(found.ceremony))
 
     def see(self, key: str) -> Ceremony:
         """Raises NotAuthenticated when there is none, or no longer."""
-        until, ceremony = self._open.get(key, (0, Ceremony()))
-        if until <= self._clock():
-            raise NotAuthenticated("That took too long, or was begun elsewhere.", "Begin once more.")
-        return ceremony
+        with self._lock:
+            return self._found(key).ceremony
 
     def take(self, key: str) -> Ceremony:
-        """See it for the last time."""
-        ceremony = self.see(key)
+        """See it for the last time. Raises NotAuthenticated."""
         with self._lock:
-            if self._open.pop(key, None) is None:
-                raise NotAuthenticated("That was done already.", "Begin once more.")
-        return ceremony
+            found = self._found(key)
+            self._forget(key)
+            return found.ceremony
+
+    def _found(self, key: str) -> _Open:
+        found = self._open.get(key)
+        if found is None or found.until <= self._clock():
+            raise NotAuthenticated("That took too long, was done already, or was begun elsewhere.", "Begin once more.")
+        return found
+
+    def _make_room(self, source: str) -> None:
+        now = self._clock()
+        # All live equally long, so that the oldest stand first.
+        for key, _ in list(takewhile(lambda item: item[1].until <= now, self._open.items())):
+            self._forget(key)
+        if self._of_source[source] >= MOST_OF_SOURCE:
+            self._forget(self._least_of(source))
+        elif len(self._open) >= MOST:
+            ((most, _),) = self._of_source.most_common(1)
+            self._forget(self._least_of(most))
+
+    def _least_of(self, source: str) -> str:
+        held = [(key, each.ceremony) for key, each in self._open.items() if each.source == source]
+        return next((key for key, ceremony in held if ceremony.is_strangers), held[0][0])
+
+    def _forget(self, key: str) -> None:
+        source = self._open.pop(key).source
+        self._of_source[source] -= 1
+        if not self._of_source[source]:
+            del self._of_source[source]

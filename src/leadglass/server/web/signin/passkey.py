@@ -31,7 +31,7 @@ class PasskeyRoutes:
         place = required_place(self._steps, request)
         options, challenge = self._archive.passkeys.authentication(place.host)
         response = options_answer(options)
-        self._steps.begin(response, Ceremony(challenge=challenge))
+        self._steps.begin(request, response, Ceremony(challenge=challenge))
         return response
 
     async def _sign_in(self, request: Request) -> Response:

@@ -70,7 +70,8 @@ class PasswordPages:
         if account.totp:
             return self._steps.proved(request, account, "password", next_)
         response = go(request, "/sign-in/code")
-        self._steps.begin(response, Ceremony(account=account.id, method="password", next=next_, totp=new_secret()))
+        ceremony = Ceremony(account=account, method="password", next=next_, totp=new_secret())
+        self._steps.begin(request, response, ceremony)
         return response
 
     def _show_code(self, request: Request) -> Response:
@@ -94,7 +95,7 @@ class PasswordPages:
     def _with_new_code(self, request: Request, form: Form) -> Response:
         ceremony = self._steps.see(request)
         account = self._steps.account(ceremony)
-        if not ceremony.totp or account.totp:
+        if not ceremony.totp:
             raise NotAuthenticated("There is no code to enrol.", "Sign in.")
         try:
             account = self._archive.sign_in.enrol_code(account, ceremony.totp, form.get("code", ""), peer_of(request))

@@ -34,7 +34,7 @@ class ProviderRoutes:
         response = RedirectResponse(address, 303)
         next_ = local(request.query_params.get("next", "/"))
         # The way back is a link from the provider's page: a cookie that is Strict would not come along.
-        self._steps.begin(response, Ceremony(exchange=kept, next=next_), from_elsewhere=True)
+        self._steps.begin(request, response, Ceremony(exchange=kept, next=next_), from_elsewhere=True)
         return response
 
     def _back(self, request: Request) -> Response:

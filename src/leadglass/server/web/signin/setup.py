@@ -47,7 +47,7 @@ class SetupPages:
         except NotAuthenticated as error:
             return self._steps.pages.page(request, "setup.html", error.http_status, error=error)
         response = go(request, "/setup/choose")
-        self._steps.begin(response, Ceremony(link=secret, totp=new_secret()))
+        self._steps.begin(request, response, Ceremony(link=secret, totp=new_secret()))
         return response
 
     def _show_choice(self, request: Request) -> Response:

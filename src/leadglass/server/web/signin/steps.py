@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from leadglass.archive.archive import Archive
+from leadglass.archive.lockouts import network_of
 from leadglass.archive.passkeys import Place
+from leadglass.archive.signin import address_of
 from leadglass.archive.users import User, role_of
 from leadglass.errors import NotAuthenticated, UsageError
 from leadglass.model import Role
@@ -31,9 +33,9 @@ class Steps:
         self._names = frozenset(names)
         self._ceremonies = Ceremonies(archive.clock)
 
-    def begin(self, response: Response, ceremony: Ceremony, *, from_elsewhere: bool = False) -> None:
+    def begin(self, request: Request, response: Response, ceremony: Ceremony, *, from_elsewhere: bool = False) -> None:
         """`from_elsewhere`: the next step comes from another site's page, the OpenID provider's."""
-        key = self._ceremonies.begin(ceremony)
+        key = self._ceremonies.begin(ceremony, network_of(address_of(peer_of(request))))
         give(response, STEP, key, LIFE_SECONDS, "lax" if from_elsewhere else "strict")
 
     def see(self, request: Request) -> Ceremony:
@@ -45,15 +47,14 @@ class Steps:
         return self._ceremonies.take(request.cookies.get(STEP, ""))
 
     def keep(self, request: Request, **changes: Any) -> None:
-        key = request.cookies.get(STEP, "")
-        self._ceremonies.keep(key, replace(self._ceremonies.see(key), **changes))
+        """Raises NotAuthenticated."""
+        self._ceremonies.change(request.cookies.get(STEP, ""), lambda ceremony: replace(ceremony, **changes))
 
     def account(self, ceremony: Ceremony) -> User:
-        """Who has proved itself in this ceremony. Raises NotAuthenticated."""
-        account = self.archive.users.book.by_id.get(ceremony.account)
-        if account is None or account.disabled or not ceremony.method:
+        """Who has proved itself in this ceremony, and was neither reset nor disabled since. Raises NotAuthenticated."""
+        if ceremony.account is None or not self.archive.users.book.stands(ceremony.account):
             raise NotAuthenticated("Nobody has signed in yet.", "Begin once more.")
-        return account
+        return ceremony.account
 
     def place(self, request: Request) -> Place | None:
         """Where passkeys work: under a name that our certificate has, never under an address (WebAuthn 5.1.2)."""
@@ -64,7 +65,7 @@ class Steps:
         """Somebody has proved who it is: a session, or first the question in which role. Waits for the event."""
         if len(account.roles) > 1:
             response = go(request, "/sign-in/role")
-            self.begin(response, Ceremony(account=account.id, method=method, next=next_))
+            self.begin(request, response, Ceremony(account=account, method=method, next=next_))
             return response
         return self.signed_in(request, account, role_of(account, ""), method, next_)
 
@@ -94,11 +95,11 @@ async def json_of(request: Request) -> dict[str, Any]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_JSON:
-            raise UsageError("The request is too long.")
+            raise UsageError("The request is too long.", "An authenticator's answer is a few KiB.")
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise UsageError("The request is not JSON.") from None
+        raise UsageError("The request is not JSON.", "Send an authenticator's answer as a JSON object.") from None
     if not isinstance(document, dict):
-        raise UsageError("The request is not a JSON object.")
+        raise UsageError("The request is not a JSON object.", "Send an authenticator's answer as one.")
     return document
