@@ -1,5 +1,6 @@
 """`make demo` as a newcomer runs it, up to the point where it waits for Ctrl-C."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -19,5 +20,9 @@ def test_the_demo_shows_a_query_and_a_retrieval_and_leaves_nothing() -> None:
         assert demo.wait(60) == 0, "".join(shown) + rest
     text = "".join(shown)
     assert "retrieved the phantom: 60 images" in text
+    port = re.search(r"https=127\.0\.0\.1:(\d+)", text)
+    assert port is not None
+    # The link must be good at the port that is really served.
+    assert re.search(rf"link, good once and for 24 hours: https://localhost:{port[1]}/setup#\w+", text)
     assert "refused" not in text
     assert "Traceback" not in text + rest

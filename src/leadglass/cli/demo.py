@@ -77,6 +77,8 @@ def _run(folder: Path) -> None:
         _leadglass(folder, "import", str(_phantom(folder)), *map(str, _packaged()))
         console.rule("Query and retrieve over TLS, as the workstation")
         _show(folder, port)
+        console.rule("A clinician, who signs in with a browser")
+        _leadglass(folder, "user", "add", "demo", "--role", "clinician", "--person", "Dr. Demo")
         console.rule("How to connect")
         _tell(folder, port)
         server.wait()
@@ -185,6 +187,8 @@ def _retrieve(workstation: Requestor, study: str) -> None:
 
 
 def _tell(folder: Path, port: int) -> None:
+    console.print("  in a browser     open that link, choose how to sign in, search and view. The browser will warn:")
+    console.print(f"                   it does not know the authority that was made just now ({folder}/ca.crt)")
     console.print(f"  DICOM over TLS   127.0.0.1:{port}, called AE title LEADGLASS")
     console.print(f"  as a workstation {folder}/workstation.key, workstation.crt, ca.crt (AE title WORKSTATION)")
     console.print(f"  as a scanner     {folder}/scanner.key, scanner.crt, ca.crt (AE title SCANNER)")
