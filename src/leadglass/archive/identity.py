@@ -70,10 +70,13 @@ def _known(writing: Writing, incoming: Incoming) -> list[InstanceRow]:
     the same claim, wherever a steward moved it. What came under another claim and is hidden cannot block this one, nor
     can what was withdrawn, unless it is this very object."""
     tx = writing.tx
+    versions = tx.instances(incoming.sop_instance)
+    if not versions:
+        return []
     own = _claimed(tx.studies(incoming.claim.study), incoming.claim)
     rows = [
         row
-        for row in tx.instances(incoming.sop_instance)
+        for row in versions
         if _is_shown(row, incoming) or (own is not None and row.claim_id == own.id and _may_block(row, incoming))
     ]
     return sorted(rows, key=lambda row: row.state)
