@@ -200,7 +200,7 @@ def test_deflated_streams_are_bounded() -> None:
     assert found.length == len(data)
     assert found.header_length == len(NAME)
     assert scan(data + b"\0", syntax).pixel_data == found.pixel_data
-    for limits in (replace(LIMITS, inflated_bytes=1_000_000), replace(LIMITS, inflate_ratio=100)):
+    for limits in (replace(LIMITS, inflated_bytes=1_000_000), replace(LIMITS, inflate_ratio=100, inflated_freely=0)):
         with pytest.raises(DataSetError, match="inflates"):
             scan(data, syntax, limits=limits)
     for broken in (data[:-1], data + b"\0\0", data + NAME, b"\xff" + data):

@@ -344,7 +344,9 @@ def structure() -> Iterator[Case]:
         ("file meta in the data set", short(0x00020010, b"UI", b"1.2\0"), Reason.MALFORMED),
     ):
         yield case_of(name, VerdictKind.REJECT, reason, partial(part10, body + value))
-    yield case_of("deflated value of 4 GiB that is not there", VerdictKind.REJECT, Reason.MALFORMED, _deflate_bomb)
+    for length in (0xFFFFFFF0, 64 << 20):
+        bomb = partial(_deflate_bomb, length)
+        yield case_of(f"deflated value of {length >> 20} MiB", VerdictKind.REJECT, Reason.BEYOND_LIMIT, bomb)
     yield case_of(
         "no UIDs", VerdictKind.REJECT, Reason.MISSING_SOP_INSTANCE, lambda: part10(short(0x00080060, b"CS", b"OT"))
     )
@@ -361,10 +363,10 @@ def structure() -> Iterator[Case]:
     )
 
 
-def _deflate_bomb() -> bytes:
-    """64 MiB of zeros in 64 KiB: skipped as they are inflated, and none of them held."""
+def _deflate_bomb(length: int) -> bytes:
+    """64 MiB of zeros in 64 KiB, said to be `length` bytes."""
     deflater = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    body = encode(clean()) + long(0x7FE10010, b"OB", b"", 0xFFFFFFF0)
+    body = encode(clean()) + long(0x7FE10010, b"OB", b"", length)
     parts = [deflater.compress(body), *(deflater.compress(bytes(1 << 20)) for _ in range(64)), deflater.flush()]
     return part10(b"".join(parts), syntax=DEFLATED)
 

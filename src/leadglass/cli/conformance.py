@@ -210,7 +210,10 @@ def _security() -> Iterator[str]:
         ("nesting of sequences", str(limits.depth)),
         ("elements in a data set", str(limits.elements)),
         ("bytes of a data set", str(limits.total_bytes)),
-        ("inflated bytes", f"{limits.inflated_bytes}, ratio {limits.inflate_ratio}"),
+        (
+            "inflated bytes",
+            f"{limits.inflated_bytes}; ratio {limits.inflate_ratio} beyond the first {limits.inflated_freely}",
+        ),
         ("answers to one query", str(archive.max_answers)),
         ("free disk below which stores are refused", f"{archive.reserve_mib} MiB"),
     )

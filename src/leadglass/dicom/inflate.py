@@ -60,7 +60,7 @@ class Inflater:
         self._checksum = zlib.crc32(inflated, self._checksum)
         if self._inflated > self._limits.inflated_bytes:
             raise DataSetError("The data set inflates to more than the limit.", self._inflated)
-        if self._inflated > self._limits.inflate_ratio * self._received:
+        if self._inflated > self._limits.inflated_freely + self._limits.inflate_ratio * self._received:
             raise DataSetError("The data set inflates by more than the limit.", self._inflated)
         return inflated
 

@@ -185,6 +185,9 @@ class Examiner(DataSetScanner):
 
     def _on_bulk(self, bulk: Bulk) -> None:
         super()._on_bulk(bulk)
+        if self._syntax.deflated and bulk.offset + bulk.length > self._limits.inflated_bytes:
+            # Nothing is inflated to find out what its own length says.
+            raise DataSetError("The data set inflates to more than the limit.", bulk.offset)
         if bulk.length < _SHORTEST:
             self._receive(None)
         elif bulk.tag in PIXEL_TAGS:
