@@ -3,10 +3,12 @@
 import json
 import math
 from base64 import b64decode
+from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from struct import pack, unpack
+from types import MappingProxyType
 from typing import Any
 
 import pydicom
@@ -17,7 +19,7 @@ from pydicom.dataset import Dataset
 
 from leadglass.dicom.encoding import UNDEFINED
 from leadglass.dicom.json_model import JsonForm, JsonWriter, RememberedFragments, json_of
-from leadglass.dicom.json_reader import BulkValue, encode_json, parse_json
+from leadglass.dicom.json_reader import BulkReference, BulkValue, bulk_element, encode_json, parse_data_set
 from leadglass.dicom.part10 import read_file_meta
 from leadglass.dicom.uids import EXPLICIT_LE, TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import DataSetError
@@ -38,12 +40,14 @@ def written(data: bytes, syntax: TransferSyntax = EXPLICIT, *, size: int = 1 << 
     return json.loads(writer.text())
 
 
-def nothing_sent(tag: int, vr: str, uri: str) -> BulkValue:
-    raise AssertionError(uri)
-
-
-def encoded(document: Any) -> bytes:
-    return b"".join(map(bytes, encode_json(document, nothing_sent, LIMITS)))
+def encoded(document: Any, sent: Mapping[str, BulkValue] = MappingProxyType({})) -> bytes:
+    whole = bytearray()
+    for piece in encode_json(document, LIMITS):
+        if isinstance(piece, BulkReference):
+            whole += b"".join(bulk_element(piece, sent[piece.uri]))
+        else:
+            whole += piece
+    return bytes(whole)
 
 
 # Against pydicom.
@@ -309,8 +313,7 @@ def test_bulk_data_stream_in() -> None:
         "cid:pdf": BulkValue(3, [b"%P", b"D"]),
         "cid:pixels": BulkValue(UNDEFINED, [item(b""), item(b"\xff\xd8"), END_OF_SEQUENCE]),
     }
-    data = b"".join(map(bytes, encode_json(document, lambda _tag, _vr, uri: sent[uri], LIMITS)))
-    dataset = read(data, EXPLICIT)
+    dataset = read(encoded(document, sent), EXPLICIT)
     assert dataset.SpecificCharacterSet == "ISO_IR 192"
     assert str(dataset.PatientName) == "Müller==X"
     assert [str(value) for value in dataset.SliceThickness] == ["0.33333333333333", "2.50", ""]
@@ -349,8 +352,8 @@ def test_what_is_no_data_set(document: Any) -> None:
 def test_what_is_no_document() -> None:
     for text in (b"{", b"[" * 100_000, b"5", b"[5]", b'{"00180050": NaN}', b"\xff"):
         with pytest.raises(DataSetError):
-            parse_json(text)
-    assert parse_json(b"{}") == [{}]
+            parse_data_set(text)
+    assert parse_data_set(b"{}") == {}
     deep: Any = {}
     for _ in range(70):
         deep = {"0040A730": {"vr": "SQ", "Value": [deep]}}

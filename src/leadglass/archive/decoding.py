@@ -102,7 +102,8 @@ class Decoding:
     def _described(self, frames: InstanceFrames) -> PixelDescription:
         """Of frames as `InstanceFrames.open` gives them: native ones are in little endian."""
         stored = frames.stored
-        description = describe(stored.reader.chunks(), stored.syntax, self._limits)
+        with frames.retrieval.watched(frames.instance):
+            description = describe(stored.reader.chunks(), stored.syntax, self._limits)
         if stored.table is None:
             return replace(description, transfer_syntax=EXPLICIT_LE, word_swapped=False)
         return description

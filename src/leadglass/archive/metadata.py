@@ -3,10 +3,10 @@ for each generation of a series (ADR 5).
 """
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from json import dumps
 from typing import TYPE_CHECKING, Final, Self
 
 from leadglass.archive.access import Access
@@ -16,6 +16,7 @@ from leadglass.archive.query import QueryRequest
 from leadglass.archive.refusals import record_refusal
 from leadglass.archive.retrieve import nothing_found, unique_keys
 from leadglass.archive.sealeddocument import open_document, seal_document
+from leadglass.archive.seriesdocument import SeriesDocument, SeriesDocumentBuilder
 from leadglass.dicom import tags
 from leadglass.dicom.encoding import BIG, LITTLE
 from leadglass.dicom.json_model import JsonWriter, RememberedFragments
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from leadglass.pack.reader import ObjectReader
 
 #: Raised with each change of what is written below, so that documents of an older program are not served.
-FORM: Final = 1
+FORM: Final = 2
 #: Series of fewer instances are built as fast as a prepared document is opened.
 WORTH_PREPARING: Final = 16
 #: Bytes of JSON that are put together, and compressed together.
@@ -39,11 +40,9 @@ PIECE: Final = 256 * 1024
 #: Bytes of text held at once for one instance.
 HELD: Final = 128 * 1024 * 1024
 #: Compressed bytes of the largest document that is kept.
-LARGEST: Final = 32 * 1024 * 1024
+LARGEST: Final = 16 * 1024 * 1024
 #: Bytes of all documents that are kept.
 KEPT: Final = 1024**3
-_LEVEL: Final = 6
-_LENGTH: Final = struct.Struct(">I")
 _BOUND: Final = struct.Struct(">8sQQI")
 #: Bytes of the Sequence Delimitation Item (PS3.5 A.4).
 _DELIMITER: Final = 8
@@ -64,40 +63,66 @@ class SeriesMetadata:
     def __exit__(self, *_: object) -> None:
         self.archive.ledger.end(self.accesses.values())
 
-    def pieces(self) -> Iterator[bytes]:
-        """The DICOM JSON Model of all instances by series and number, in pieces of whole instances that are to be
-        joined by commas. BulkDataURIs are named below the root of DICOMweb, as `/studies/…`.
+    def gzip(self, root: str) -> bytes | None:
+        """All of it as one gzip file that was prepared for that root of DICOMweb; None when there is none such, and
+        `pieces` has to make it. Raises VerificationFailed."""
+        if len(self.series) != 1:
+            return None
+        (series,) = self.series
+        document = self._prepared(series)
+        if document is None or document.root != root:
+            return None
+        self.archive.ledger.count_described(self.accesses[series.study_id], series.instances, document.size)
+        return document.gzip()
+
+    def pieces(self, root: str) -> Iterator[bytes | memoryview]:
+        """The DICOM JSON Model of all instances by series and number, as one array. Bulk data are named below `root`.
 
         Raises VerificationFailed.
         """
+        before = b"["
         for series in self.series:
             access = self.accesses[series.study_id]
             described = series.instances
-            for piece in self._of_series(series, access):
+            for piece in self._of_series(series, root):
                 self.archive.ledger.count_described(access, described, len(piece))
                 described = 0
+                yield before
                 yield piece
+                before = b","
+        yield b"]"
 
-    def _of_series(self, series: VisibleSeries, access: Access) -> Iterator[bytes]:
+    def _of_series(self, series: VisibleSeries, root: str) -> Iterator[bytes | memoryview]:
+        """Whole instances, joined by commas within a piece."""
+        document = self._prepared(series)
+        if document is None:
+            with _on_record(self.archive, self.accesses[series.study_id], series):
+                yield from self._built(series, root, self.archive.index.series_instances(series.id))
+            return
+        is_other, old, new = document.root != root, _uri(document.root), _uri(root)
+        for piece in document.pieces():
+            # What opens the array or continues it stands before the instances; the last one is what closes it.
+            if len(piece) > 1:
+                yield memoryview(piece)[1:] if not is_other else piece[1:].replace(old, new)
+
+    def _prepared(self, series: VisibleSeries) -> SeriesDocument | None:
         found = self.archive.index.series_document(series.id, FORM)
-        with _on_record(self.archive, access, series):
-            if found.content is None:
-                yield from self._built(series, self.archive.index.series_instances(series.id))
-                return
-            bound = _bound(series.id, found.generation)
-            yield from _inflated(open_document(self.archive, series.study_id, found.content, bound))
+        if found.content is None:
+            return None
+        bound = _bound(series.id, found.generation)
+        with _on_record(self.archive, self.accesses[series.study_id], series):
+            opened = open_document(self.archive, series.study_id, found.content, bound)
+            return SeriesDocument.decode(b"".join(opened))
 
-    def _built(self, series: VisibleSeries, found: SeriesInstances) -> Iterator[bytes]:
-        compressed: list[bytes] = []
-        size = 0
-        for piece in _json_pieces(self.archive, found.instances):
+    def _built(self, series: VisibleSeries, root: str, found: SeriesInstances) -> Iterator[bytes]:
+        builder = SeriesDocumentBuilder(root)
+        is_worth_it = len(found.instances) >= WORTH_PREPARING
+        for piece in _json_pieces(self.archive, root, found.instances):
             yield piece
-            if len(found.instances) >= WORTH_PREPARING and size <= LARGEST:
-                part = zlib.compress(piece, _LEVEL)
-                compressed += (_LENGTH.pack(len(part)), part)
-                size += len(part)
-        if compressed and size <= LARGEST:
-            self._keep(series, found.generation, b"".join(compressed))
+            if is_worth_it and builder.held <= LARGEST:
+                builder.add(piece)
+        if is_worth_it and builder.held <= LARGEST:
+            self._keep(series, found.generation, builder.finish().encode())
 
     def _keep(self, series: VisibleSeries, generation: int, document: bytes) -> None:
         content = seal_document(self.archive, series.study_id, document, _bound(series.id, generation))
@@ -182,12 +207,12 @@ def _after_pixels(layout: Layout) -> int:
     return start + length + _DELIMITER
 
 
-def _json_pieces(archive: "Archive", instances: Iterable[InstanceRow]) -> Iterator[bytes]:
+def _json_pieces(archive: "Archive", root: str, instances: Iterable[InstanceRow]) -> Iterator[bytes]:
     remembered, limits = RememberedFragments(), limits_of(archive)
     held: list[str] = []
     size = 0
     for row in instances:
-        writer = JsonWriter(TRANSFER_SYNTAXES[row.transfer_syntax], limits, base_of(row), remembered)
+        writer = JsonWriter(TRANSFER_SYNTAXES[row.transfer_syntax], limits, root + base_of(row), remembered)
         write_instance(archive, row, writer)
         held.append(writer.text())
         size += len(held[-1])
@@ -198,16 +223,9 @@ def _json_pieces(archive: "Archive", instances: Iterable[InstanceRow]) -> Iterat
         yield ",".join(held).encode()
 
 
-def _inflated(chunks: Iterator[bytearray]) -> Iterator[bytes]:
-    held = bytearray()
-    for chunk in chunks:
-        held += chunk
-        while len(held) >= _LENGTH.size:
-            stop = _LENGTH.size + _LENGTH.unpack_from(held)[0]
-            if len(held) < stop:
-                break
-            yield zlib.decompress(bytes(held[_LENGTH.size : stop]))
-            del held[:stop]
+def _uri(root: str) -> bytes:
+    """How the URI of bulk data begins. No text in JSON holds this: its quotation marks would be escaped."""
+    return b'"BulkDataURI":' + dumps(f"{root}/", ensure_ascii=False).encode()[:-1]
 
 
 def _bound(series_id: int, generation: int) -> bytes:

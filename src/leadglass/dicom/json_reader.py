@@ -1,4 +1,8 @@
-"""The DICOM JSON Model (PS3.18 Annex F) as a data set in Explicit VR Little Endian, for metadata that are stored."""
+"""The DICOM JSON Model (PS3.18 Annex F) as a data set in Explicit VR Little Endian, for metadata that are stored.
+
+parse_data_set(text) → document; encode_json(document) → bytes, and `BulkReference` where bulk data are to be put in
+bulk_element(reference, value) → the bytes in its place
+"""
 
 import json
 import re
@@ -34,41 +38,57 @@ class BulkValue(NamedTuple):
     chunks: Iterable[bytes | bytearray | memoryview]
 
 
-#: (tag, VR, BulkDataURI) → the value. Raises what the caller wants to see raised for one that was not sent.
-Resolve = Callable[[int, str, str], BulkValue]
+class BulkReference(NamedTuple):
+    """An element whose value is elsewhere."""
+
+    tag: int
+    vr: str
+    uri: str
 
 
-def parse_json(document: bytes) -> list[Mapping[str, Any]]:
-    """The data sets of a document: one object or an array of objects (PS3.18 F.2.1). Raises DataSetError."""
+#: A data set in pieces.
+Piece = bytes | bytearray | BulkReference
+
+
+def parse_data_set(text: bytes) -> Mapping[str, Any]:
+    """One data set of a document (JsonSplitter). It takes up to thirty times the memory of its text. Raises
+    DataSetError."""
     try:
-        parsed = json.loads(document, parse_constant=_no_number)
+        parsed = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise DataSetError("The metadata are not JSON (RFC 8259).") from None
-    data_sets = parsed if isinstance(parsed, list) else [parsed]
-    if not all(isinstance(each, dict) for each in data_sets):
+    if not isinstance(parsed, dict):
         raise DataSetError("The metadata are not data sets in the DICOM JSON Model (PS3.18 F.2.1).")
-    return data_sets
+    return parsed
 
 
 def _no_number(text: str) -> float:
     raise ValueError(text)
 
 
-def encode_json(data_set: Mapping[str, Any], resolve: Resolve, limits: DataSetLimits) -> Iterator[bytes | memoryview]:
-    """The bytes of one data set, ascending, as they are asked for. Texts become UTF-8, which (0008,0005) then says;
-    group lengths and File Meta Information (group 0002) are left out. Raises DataSetError, and what `resolve` raises.
+def encode_json(data_set: Mapping[str, Any], limits: DataSetLimits) -> Iterator[Piece]:
+    """One data set, ascending, piece by piece. Texts become UTF-8, which (0008,0005) then says; group lengths and File
+    Meta Information (group 0002) are left out. Raises DataSetError.
     """
-    yield from _Encoder(resolve, limits).data_set(data_set, 0)
+    yield from _Encoder(limits).data_set(data_set, 0)
+
+
+def bulk_element(reference: BulkReference, value: BulkValue) -> Iterator[bytes | bytearray | memoryview]:
+    """The element that a reference stands for, of even length. Raises DataSetError."""
+    odd = value.length != UNDEFINED and value.length & 1
+    yield _header(reference.tag, reference.vr, value.length + odd)
+    yield from value.chunks
+    if odd:
+        yield b" " if reference.vr in TEXT_VRS and reference.vr != "UI" else b"\0"
 
 
 class _Encoder:
-    def __init__(self, resolve: Resolve, limits: DataSetLimits) -> None:
-        self._resolve = resolve
+    def __init__(self, limits: DataSetLimits) -> None:
         self._limits = limits
         self._count = 0
 
     # Recursion as deep as `DataSetLimits.depth` at most.
-    def data_set(self, document: Any, depth: int) -> Iterator[bytes | memoryview]:
+    def data_set(self, document: Any, depth: int) -> Iterator[Piece]:
         if not isinstance(document, dict) or depth > self._limits.depth:
             raise DataSetError("An item in the metadata is no data set, or nested deeper than the limit.")
         attributes = {_tag(name): attribute for name, attribute in document.items()}
@@ -83,7 +103,7 @@ class _Encoder:
             if tag & 0xFFFF and tag >> 16 not in (0x0000, 0x0002):
                 yield from self._element(tag, attributes[tag], depth)
 
-    def _element(self, tag: int, attribute: Any, depth: int) -> Iterator[bytes | memoryview]:
+    def _element(self, tag: int, attribute: Any, depth: int) -> Iterator[Piece]:
         vr = attribute.get("vr") if isinstance(attribute, dict) else None
         if not isinstance(vr, str) or vr not in _VRS:
             raise DataSetError(f"{keyword_of(tag)} in the metadata has no VR (PS3.18 F.2.2).")
@@ -91,7 +111,7 @@ class _Encoder:
         if len(stated) > 1:
             raise DataSetError(f"{keyword_of(tag)} in the metadata has more than one value (PS3.18 F.2.2).")
         if stated == ["BulkDataURI"]:
-            yield from self._bulk(tag, vr, attribute["BulkDataURI"])
+            yield _reference(tag, vr, attribute["BulkDataURI"])
         elif vr == "SQ":
             yield from self._sequence(tag, _values(tag, attribute), depth)
         else:
@@ -99,18 +119,7 @@ class _Encoder:
             yield _header(tag, vr, len(value))
             yield value
 
-    def _bulk(self, tag: int, vr: str, uri: Any) -> Iterator[bytes | memoryview]:
-        if not isinstance(uri, str) or vr == "SQ":
-            raise DataSetError(f"{keyword_of(tag)} in the metadata has no BulkDataURI (PS3.18 F.2.6).")
-        value = self._resolve(tag, vr, uri)
-        odd = value.length != UNDEFINED and value.length & 1
-        yield _header(tag, vr, value.length + odd)
-        for chunk in value.chunks:
-            yield memoryview(chunk)
-        if odd:
-            yield b" " if vr in TEXT_VRS and vr != "UI" else b"\0"
-
-    def _sequence(self, tag: int, items: list[Any], depth: int) -> Iterator[bytes | memoryview]:
+    def _sequence(self, tag: int, items: list[Any], depth: int) -> Iterator[Piece]:
         # Without lengths, so that nothing has to be held until they are known.
         yield _header(tag, "SQ", UNDEFINED)
         for item in items:
@@ -118,6 +127,12 @@ class _Encoder:
             yield from self.data_set(item, depth + 1)
             yield _ITEM_END
         yield _SEQUENCE_END
+
+
+def _reference(tag: int, vr: str, uri: Any) -> BulkReference:
+    if not isinstance(uri, str) or vr == "SQ":
+        raise DataSetError(f"{keyword_of(tag)} in the metadata has no BulkDataURI (PS3.18 F.2.6).")
+    return BulkReference(tag, vr, uri)
 
 
 def _tag(name: str) -> int:
@@ -142,7 +157,7 @@ def _values(tag: int, attribute: Mapping[str, Any]) -> list[Any]:
     return values
 
 
-def _value(tag: int, vr: str, attribute: Mapping[str, Any]) -> bytes:
+def _value(tag: int, vr: str, attribute: Mapping[str, Any]) -> bytes | bytearray:
     """The bytes of a value, padded to even length. Raises DataSetError."""
     try:
         if vr in BINARY_VRS:
@@ -154,8 +169,7 @@ def _value(tag: int, vr: str, attribute: Mapping[str, Any]) -> bytes:
             return b"ISO_IR 192"
         values = _values(tag, attribute)
         if vr in NUMBER_CODES:
-            one, number = Struct("<" + NUMBER_CODES[vr]), float if vr in ("FL", "FD") else int
-            return b"".join(one.pack(number(value)) for value in values)
+            return _packed(Struct("<" + NUMBER_CODES[vr]), values, float if vr in ("FL", "FD") else int)
         if vr == "AT":
             return b"".join(LITTLE.implicit.pack(*divmod(int(value, 16), 65536), 0)[:4] for value in values)
         text = "\\".join(_text(vr, value) for value in values)
@@ -163,6 +177,14 @@ def _value(tag: int, vr: str, attribute: Mapping[str, Any]) -> bytes:
         raise DataSetError(f"The value of {keyword_of(tag)} in the metadata is not of its VR {vr}.") from None
     encoded = encode_text(text, _UTF_8, vr)
     return encoded + (b"\0" if vr == "UI" else b" ") * (len(encoded) & 1)
+
+
+def _packed(one: Struct, values: list[Any], number: Callable[[Any], float]) -> bytearray:
+    """One by one: a million small objects would be held until they are joined."""
+    packed = bytearray()
+    for value in values:
+        packed += one.pack(number(value))
+    return packed
 
 
 def _text(vr: str, value: Any) -> str:

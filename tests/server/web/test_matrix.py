@@ -10,6 +10,9 @@ import pytest
 from starlette.routing import Route
 
 from leadglass.archive.archive import ArchiveConfig, create_archive, open_archive
+from leadglass.archive.decoding import Decoding
+from leadglass.pixels.limits import DecoderLimits
+from leadglass.pixels.pool import DecoderPool
 from leadglass.server.web.application import build
 from tests.clients import ROOT, ct, store
 from tests.served import Served
@@ -207,7 +210,7 @@ def test_every_route_is_in_the_table(tmp_path: Path) -> None:
     try:
         routes = {
             (method, route.path)
-            for route in build(archive, {"localhost"}).routes
+            for route in build(archive, Decoding(DecoderPool(DecoderLimits()), archive.limits), {"localhost"}).routes
             if isinstance(route, Route)
             for method in (route.methods or {"ANY"}) - {"HEAD"}
         }

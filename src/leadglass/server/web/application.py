@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from leadglass.archive.archive import Archive
+from leadglass.archive.decoding import Decoding
 from leadglass.server.web import health
 from leadglass.server.web.assets import Assets
 from leadglass.server.web.authentication import Authentication
@@ -25,7 +26,7 @@ from leadglass.server.web.viewer import Bundle, Viewer
 PUBLIC = (*SIGN_IN, *health.PUBLIC, "/static/")
 
 
-def build(archive: Archive, names: Collection[str], origins: Collection[str] = ()) -> Starlette:
+def build(archive: Archive, decoding: Decoding, names: Collection[str], origins: Collection[str] = ()) -> Starlette:
     """`names` are the host names under which people reach us, `origins` other web applications that may use us."""
     assets = Assets()
     pages = Pages(assets, archive.sessions.idle_seconds)
@@ -37,7 +38,7 @@ def build(archive: Archive, names: Collection[str], origins: Collection[str] = (
             *metrics.routes(),
             *assets.routes(),
             *signin_routes(archive, pages, names),
-            *dicomweb_routes(archive),
+            *dicomweb_routes(archive, decoding),
             *Viewer(Bundle.load(), pages).routes(),
             *console_routes(archive, pages),
         ],

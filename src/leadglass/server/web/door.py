@@ -10,9 +10,12 @@ import uvicorn
 import uvloop
 
 from leadglass.archive.archive import Archive
+from leadglass.archive.decoding import Decoding
 from leadglass.crypto.certificates import host_names, parse_certificate
 from leadglass.crypto.tls import CertificateChain
 from leadglass.errors import RefusedForSafety
+from leadglass.pixels.limits import DecoderLimits
+from leadglass.pixels.pool import DecoderPool
 from leadglass.server.web.application import build
 from leadglass.server.web.certificates import CertificateFiles
 from leadglass.server.web.configuration import WebConfig
@@ -22,7 +25,8 @@ BACKLOG = 512
 
 
 class WebDoor:
-    """`start` returns once it accepts; `close` lets answers under way finish within the drain time."""
+    """`start` returns once it accepts; `close` lets answers under way finish within the drain time, and ends the
+    decoders."""
 
     def __init__(
         self, archive: Archive, config: WebConfig, chains: Sequence[CertificateChain], host: str, port: int
@@ -31,7 +35,10 @@ class WebDoor:
         shown = (config.chain,) if config.chain else tuple(chains)
         files = CertificateFiles(shown)
         self._socket = _listen(host, port)
-        self._server = _Server(build(archive, {*config.names, *_names(shown)}, config.origins), config, files)
+        self._decoders = DecoderPool(DecoderLimits())
+        decoding = Decoding(self._decoders, archive.limits)
+        app = build(archive, decoding, {*config.names, *_names(shown)}, config.origins)
+        self._server = _Server(app, config, files)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
@@ -46,6 +53,7 @@ class WebDoor:
     def close(self) -> None:
         self._server.should_exit = True
         self._thread.join()
+        self._decoders.close()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

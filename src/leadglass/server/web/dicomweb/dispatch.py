@@ -1,9 +1,9 @@
 """From a request to what the archive hands out, and from that to an answer: what all retrievals of DICOMweb share."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from types import MappingProxyType
 
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from leadglass.errors import NotFound, UsageError
 from leadglass.model import Attributes, Level
 from leadglass.server.web.authentication import peer_of, principal_of
 from leadglass.server.web.dicomweb.accept import MediaRange, acceptable
+from leadglass.server.web.dicomweb.lanes import Lane, Lanes
 from leadglass.server.web.dicomweb.multipart import MultipartWriter
 from leadglass.server.web.dicomweb.sending import Buffer, Sending
 
@@ -41,6 +42,7 @@ class Answer:
     length: int | None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    lane: Lane = Lane.STORED
 
     @property
     def all_headers(self) -> dict[str, str]:
@@ -56,14 +58,15 @@ class Part:
     open: Callable[[], Iterable[Buffer]]
     length: int | None
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    lane: Lane = Lane.STORED
 
 
 class Dispatch:
-    """Retrieves for a request and answers it. `executor` makes what is too long to be made at once."""
+    """Retrieves for a request and answers it. `lanes` make what is too long to be made at once."""
 
-    def __init__(self, archive: Archive, executor: Executor) -> None:
+    def __init__(self, archive: Archive, lanes: Lanes) -> None:
         self.archive = archive
-        self._executor = executor
+        self._lanes = lanes
 
     def answer(self, request: Request, keys: Mapping[str, str], make: Callable[[Retrieval], Answer]) -> ASGIApp:
         """`keys`: UIDs by "study", "series", "instance". Raises NotFound when there is nothing that the caller may see,
@@ -77,7 +80,8 @@ class Dispatch:
             if request.method != "HEAD" and made.length is not None and made.length <= AT_ONCE:
                 return Response(b"".join(made.buffers), made.status, made.all_headers)
             close = stack.pop_all().close
-        return Sending(self._executor, made.buffers, made.all_headers, status=made.status, close=close)
+        executor = self._lanes.of(made.lane)
+        return Sending(executor, made.buffers, made.all_headers, status=made.status, close=close)
 
 
 def query_of(request: Request, keys: Mapping[str, str]) -> QueryRequest:
@@ -91,22 +95,29 @@ def accepted(request: Request) -> tuple[MediaRange, ...]:
     return acceptable(",".join(fields) if fields else None, request.query_params.get("accept"))
 
 
-def multipart(parts: Iterable[Part]) -> Answer:
+def multipart(parts: Sequence[Part]) -> Answer:
     """An answer in parts, at least one. Its length is known when that of each part is."""
-    listed = list(parts)
+    if any(part.length is None for part in parts):
+        return streamed(parts)
     writer = MultipartWriter()
-    heads = [writer.part(Content_Type=part.media_type, **part.headers) for part in listed]
-    end = writer.end()
-    length = len(end)
-    for head, part in zip(heads, listed, strict=True):
-        if part.length is None:
-            return Answer(writer.content_type(_bare(listed[0])), _joined(heads, listed, end), None)
-        length += len(head) + part.length
-    return Answer(writer.content_type(_bare(listed[0])), _joined(heads, listed, end), length)
+    heads = [_head(writer, part) for part in parts]
+    length = len(writer.end()) + sum(map(len, heads)) + sum(part.length or 0 for part in parts)
+    buffers = chain(_joined(heads, parts), (writer.end(),))
+    return Answer(writer.content_type(_bare(parts[0])), buffers, length, lane=_lane(parts))
+
+
+def streamed(parts: Iterable[Part]) -> Answer:
+    """The same of parts, at least one, of which each is asked for when its turn comes. All go by the lane of the first
+    one, unless they are listed."""
+    ahead = iter(parts)
+    first = next(ahead)
+    writer = MultipartWriter()
+    lane = _lane(parts) if isinstance(parts, Sequence) else first.lane
+    return Answer(writer.content_type(_bare(first)), _written(writer, chain((first,), ahead)), None, lane=lane)
 
 
 def single(part: Part) -> Answer:
-    return Answer(part.media_type, _opened(part), part.length, headers=part.headers)
+    return Answer(part.media_type, _opened(part), part.length, headers=part.headers, lane=part.lane)
 
 
 def _identifier(keys: Mapping[str, str]) -> Attributes:
@@ -129,8 +140,22 @@ def _opened(part: Part) -> Iterator[Buffer]:
     yield from part.open()
 
 
-def _joined(heads: list[bytes], parts: list[Part], end: bytes) -> Iterator[Buffer]:
+def _head(writer: MultipartWriter, part: Part) -> bytes:
+    return writer.part(Content_Type=part.media_type, **part.headers)
+
+
+def _lane(parts: Iterable[Part]) -> Lane:
+    return Lane.MADE if any(part.lane is Lane.MADE for part in parts) else Lane.STORED
+
+
+def _joined(heads: Iterable[bytes], parts: Iterable[Part]) -> Iterator[Buffer]:
     for head, part in zip(heads, parts, strict=True):
         yield head
         yield from part.open()
-    yield end
+
+
+def _written(writer: MultipartWriter, parts: Iterable[Part]) -> Iterator[Buffer]:
+    for part in parts:
+        yield _head(writer, part)
+        yield from part.open()
+    yield writer.end()

@@ -10,10 +10,11 @@ import structlog
 
 from leadglass.archive.archive import Archive
 from leadglass.archive.identity import Placed
-from leadglass.archive.store import Received, StoreSession, record_refused_store
+from leadglass.archive.refusals import record_refusal
+from leadglass.archive.store import Received, StoreSession
 from leadglass.dicom.part10_stream import FileSplitter
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TRANSFER_SYNTAXES
-from leadglass.errors import LeadglassError, NotAuthorised, UsageError
+from leadglass.errors import DataSetError, LeadglassError, NotAuthorised, UsageError
 from leadglass.model import Principal
 from leadglass.server.web.dicomweb.accept import DICOM, parse_media_types
 from leadglass.server.web.dicomweb.multipart import Event, MultipartParser, PartBegin, PartEnd
@@ -148,7 +149,7 @@ class _FilePart:
         self._received: Received | None = None
         self.failed: Stored | None = None
         if not _is_dicom(content_type):
-            self.failed = Stored(reason=CANNOT_UNDERSTAND)
+            self._fail(DataSetError("The part is not application/dicom."))
 
     def write(self, data: memoryview) -> None:
         if self.failed is None:
@@ -186,14 +187,7 @@ class _FilePart:
 
     def _fail(self, error: Exception) -> Stored:
         self.close()
-        received = self._received
-        if received is None:
-            self.failed = Stored(reason=reason_of(error, received))
-            return self.failed
-        refuse(self._archive, self._sender, received, error)
-        self.failed = Stored(
-            sop_class=received.sop_class, sop_instance=received.sop_instance, reason=reason_of(error, received)
-        )
+        self.failed = refuse(self._archive, self._sender, self._received, error)
         return self.failed
 
 
@@ -203,16 +197,22 @@ def stored(session: StoreSession, received: Received, placed: Placed) -> Stored:
     return Stored(session.study, session.series, received.sop_class, received.sop_instance, warning=warning)
 
 
-def refuse(archive: Archive, sender: Sender, received: Received, error: Exception) -> None:
-    """The disk and the index fail with errors of their own, whose texts may hold data."""
+def refuse(archive: Archive, sender: Sender, received: Received | None, error: Exception) -> Stored:
+    """The result of a part that is not stored, which is on record. `received` is None where it does not even tell what
+    it is."""
     if isinstance(error, LeadglassError):
-        record_refused_store(archive, sender.principal, received, error)
         log.warning("store refused", peer=sender.peer, reason=error.message)
     else:
         log.error("a store failed", peer=sender.peer, kind=type(error).__name__)
+    # The disk and the index fail with errors of their own, whose texts may hold data.
+    told = error if isinstance(error, LeadglassError) else LeadglassError("The store failed.")
+    sop_class, sop_instance = ("", "") if received is None else (received.sop_class, received.sop_instance)
+    detail = {"instance": sop_instance} if sop_instance else {}
+    record_refusal(archive.committer, sender.principal, "store", sender.peer, told, detail)
+    return Stored(sop_class=sop_class, sop_instance=sop_instance, reason=_reason(error, received))
 
 
-def reason_of(error: Exception, received: Received | None) -> int:
+def _reason(error: Exception, received: Received | None) -> int:
     """The failure reason of PS3.18 Table I.2-2 that fits best."""
     if not isinstance(error, LeadglassError):
         return PROCESSING_FAILURE

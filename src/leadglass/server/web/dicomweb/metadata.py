@@ -1,12 +1,10 @@
 """WADO-RS metadata of studies, series and instances, PS3.18 10.4.1.1.2 and 10.4.3.3.2."""
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Iterator
 from contextlib import ExitStack
-from json import dumps
-from typing import Final
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
@@ -18,18 +16,16 @@ from leadglass.dicom.xml_model import XmlWriter, document
 from leadglass.errors import NotFound
 from leadglass.server.web.authentication import principal_of
 from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, multipart, query_of
-from leadglass.server.web.dicomweb.representations import XML, wanted_model
+from leadglass.server.web.dicomweb.lanes import Lane, Lanes
+from leadglass.server.web.dicomweb.representations import XML, accepts_gzip, wanted_model
 from leadglass.server.web.dicomweb.requests import service_of
 from leadglass.server.web.dicomweb.sending import Sending
 
-#: No text in JSON holds this: its quotation marks would be escaped.
-_BELOW_ROOT: Final = b'"BulkDataURI":"/'
-
 
 class Metadata:
-    def __init__(self, dispatch: Dispatch, executor: Executor) -> None:
+    def __init__(self, dispatch: Dispatch, lanes: Lanes) -> None:
         self._dispatch = dispatch
-        self._executor = executor
+        self._lanes = lanes
 
     def routes(self, root: str) -> list[BaseRoute]:
         study = f"{root}/studies/{{study}}"
@@ -50,9 +46,13 @@ class Metadata:
             found = stack.enter_context(series_metadata(self._dispatch.archive, principal_of(request), asked))
             if not found.series:
                 raise NotFound("There is nothing by that name.", "Check the UIDs.")
+            service = service_of(request)
+            headers = {"content-type": model.value, "vary": "Accept-Encoding"}
+            prepared = found.gzip(service) if accepts_gzip(request) else None
+            if prepared is not None:
+                return Response(prepared, headers=headers | {"content-encoding": "gzip"})
             close = stack.pop_all().close
-        buffers = _array(found.pieces(), service_of(request))
-        return Sending(self._executor, buffers, {"content-type": model.value}, close=close)
+        return Sending(self._lanes.of(Lane.STORED), found.pieces(service), headers, close=close)
 
     def one(self, request: Request) -> ASGIApp:
         """Of an instance."""
@@ -88,17 +88,6 @@ class Metadata:
                 found.count_described(row, len(body))
                 yield body
 
-            return Part(XML, opened, None)
+            return Part(XML, opened, None, lane=Lane.MADE)
 
         return multipart([part(row) for row in found.instances])
-
-
-def _array(pieces: Iterable[bytes], service: str) -> Iterator[bytes]:
-    """Absolute URIs, since clients are not agreed on what relative ones are relative to."""
-    absolute = b'"BulkDataURI":' + dumps(f"{service}/").encode()[:-1]
-    before = b"["
-    for piece in pieces:
-        yield before
-        yield piece.replace(_BELOW_ROOT, absolute)
-        before = b","
-    yield b"]"

@@ -1,7 +1,9 @@
-"""Store requests of metadata in JSON with bulk data apart (PS3.18 10.5.1, 8.6.1.2): the parts are held until all are
-there, since an instance can need any of them. Larger objects are to be sent as files."""
+"""Store requests of metadata in JSON with bulk data apart (PS3.18 10.5.1, 8.6.1.2): each data set is encoded once it is
+whole, and held with the bulk data until all are there, since an instance can need any of them. Larger objects are to be
+sent as files."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -10,24 +12,35 @@ from leadglass.archive.archive import Archive
 from leadglass.archive.store import Received, StoreSession
 from leadglass.dicom.encoding import UNDEFINED
 from leadglass.dicom.explicit import END_OF_FRAGMENTS, fragment_header
-from leadglass.dicom.json_reader import BulkValue, encode_json, parse_json
+from leadglass.dicom.json_reader import (
+    BulkReference,
+    BulkValue,
+    bulk_element,
+    encode_json,
+    parse_data_set,
+)
+from leadglass.dicom.json_split import JsonSplitter
 from leadglass.dicom.uids import EXPLICIT_LE, TRANSFER_SYNTAXES, parse_uid
 from leadglass.errors import DataSetError, UsageError
+from leadglass.model import DataSetLimits
 from leadglass.server.web.dicomweb.accept import UNUSED_ON_THE_WEB, default_syntax, parse_media_types
+from leadglass.server.web.dicomweb.allowance import Allowance
 from leadglass.server.web.dicomweb.errors import ContentTooLarge
-from leadglass.server.web.dicomweb.intake import (
-    TRANSFER_SYNTAX_NOT_SUPPORTED,
-    Sender,
-    Stored,
-    reason_of,
-    refuse,
-)
-from leadglass.server.web.dicomweb.multipart import Event, PartBegin, PartEnd
+from leadglass.server.web.dicomweb.intake import Sender, Stored, refuse, stored
+from leadglass.server.web.dicomweb.multipart import Event, PartBegin
 from leadglass.server.web.dicomweb.representations import JSON
 
-#: Bytes of all parts together.
-MOST_HELD: Final = 64 * 1024 * 1024
+#: Bytes that one request may have held, and all requests together.
+MOST_HELD: Final = 32 * 1024 * 1024
+MOST_OF_ALL: Final = 64 * 1024 * 1024
+#: Bytes of the text of one data set.
+LONGEST_TEXT: Final = 2 * 1024 * 1024
+#: Instances in one request, as many as there may be parts.
+MOST_INSTANCES: Final = 5000
+#: What holding a data set takes beside its bytes.
+_OVERHEAD: Final = 1024
 _PIXELS: Final = "7FE00010"
+_LARGER: Final = "Send the instances as application/dicom."
 
 
 @dataclass(slots=True)
@@ -38,91 +51,172 @@ class _Bulk:
     parts: list[bytearray] = field(default_factory=list)
 
 
-class MetadataIntake:
-    """Called by one thread at a time."""
+@dataclass(slots=True)
+class _DataSet:
+    """One instance: its UIDs, where its pixels are, and its bytes with what is to be put in between; or what was wrong
+    with it."""
 
-    def __init__(self, archive: Archive, sender: Sender) -> None:
+    sop_class: str = ""
+    sop_instance: str = ""
+    pixels: str = ""
+    pieces: list[bytearray | BulkReference] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def held(self) -> int:
+        return _OVERHEAD + sum(len(piece) if isinstance(piece, bytearray) else _OVERHEAD for piece in self.pieces)
+
+
+class MetadataIntake:
+    """Called by one thread at a time; `allowance` is shared with other requests."""
+
+    def __init__(self, archive: Archive, sender: Sender, allowance: Allowance) -> None:
         self._archive = archive
         self._sender = sender
-        self._documents: list[bytearray] = []
+        self._allowance = allowance
+        self._data_sets: list[_DataSet] = []
         self._bulk: dict[str, _Bulk] = {}
-        self._part: bytearray | None = None
+        self._splitter: JsonSplitter | None = None
+        self._part = bytearray()
         self._held = 0
 
     def take(self, event: Event) -> None:
-        """Raises UsageError, ContentTooLarge."""
+        """Raises UsageError, ContentTooLarge, NotAvailable."""
         if isinstance(event, PartBegin):
-            self._part = bytearray()
-            self._begin(event.headers, self._part)
-        elif isinstance(event, PartEnd):
-            self._part = None
-        elif self._part is not None:
-            self._held += len(event)
-            if self._held > MOST_HELD:
-                raise ContentTooLarge(
-                    "Metadata and bulk data are larger than the limit.", "Send the instances as application/dicom."
-                )
-            self._part += event
+            self._begin(event.headers)
+        elif isinstance(event, memoryview):
+            self._add(event)
+        elif self._splitter is not None:
+            with _of_document():
+                self._splitter.finish()
+            self._splitter = None
 
     def finish(self) -> list[Stored]:
         """Raises UsageError when there are no metadata."""
-        if not self._documents:
+        if not self._data_sets:
             raise UsageError("The request has no metadata.")
-        try:
-            data_sets = [each for document in self._documents for each in parse_json(bytes(document))]
-        except DataSetError as error:
-            raise UsageError(error.message) from error
-        return [self._store(each) for each in data_sets]
+        results = [self._store(each) for each in self._data_sets]
+        self.abandon()
+        return results
 
     def abandon(self) -> None:
         self._bulk.clear()
-        self._documents.clear()
+        self._data_sets.clear()
+        self._part, self._splitter = bytearray(), None
+        self._allowance.take(-self._held)
+        self._held = 0
 
-    def _begin(self, headers: Mapping[str, str], part: bytearray) -> None:
+    def _begin(self, headers: Mapping[str, str]) -> None:
         name, parameters = next(parse_media_types(headers.get("content-type", "")), ("", {}))
         if name == JSON:
-            self._documents.append(part)
+            self._splitter = JsonSplitter()
             return
         location = headers.get("content-location", "")
         if not location:
             raise UsageError("Bulk data has no Content-Location (PS3.18 8.6.1.2).")
         syntax = parameters.get("transfer-syntax") or default_syntax(name)
-        self._bulk.setdefault(_path(location), _Bulk(syntax)).parts.append(part)
+        self._part = bytearray()
+        self._bulk.setdefault(_path(location), _Bulk(syntax)).parts.append(self._part)
 
-    def _store(self, data_set: Mapping[str, Any]) -> Stored:
-        received = None
+    def _add(self, data: memoryview) -> None:
+        self._hold(len(data))
+        if self._splitter is None:
+            self._part += data
+            return
+        splitter = self._splitter
+        with _of_document():
+            for text in splitter.feed(data):
+                self._take_text(text)
+        _check_text(splitter.held)
+
+    def _take_text(self, text: bytes) -> None:
+        _check_text(len(text))
+        if len(self._data_sets) == MOST_INSTANCES:
+            raise ContentTooLarge("The metadata are of more instances than the limit.", "Send several requests.")
+        with self._allowance.turn:
+            data_set = _data_set(parse_data_set(text), self._archive.limits)
+        self._data_sets.append(data_set)
+        self._hold(data_set.held - len(text))
+
+    def _hold(self, size: int) -> None:
+        if self._held + size > MOST_HELD:
+            raise ContentTooLarge("Metadata and bulk data are larger than the limit.", _LARGER)
+        self._allowance.take(size)
+        self._held += size
+
+    def _store(self, data_set: _DataSet) -> Stored:
+        received = self._received(data_set) if data_set.sop_instance else None
         try:
-            received = self._received(data_set)
-            if received.transfer_syntax in UNUSED_ON_THE_WEB or received.transfer_syntax not in TRANSFER_SYNTAXES:
-                return Stored("", "", received.sop_class, received.sop_instance, TRANSFER_SYNTAX_NOT_SUPPORTED)
+            if received is None or data_set.error:
+                raise DataSetError(data_set.error or "The metadata name no instance.")
             with StoreSession(self._archive, self._sender.principal, received) as session:
-                for chunk in encode_json(data_set, self._resolve, self._archive.limits):
-                    session.write(chunk)
-                session.finish()
+                for piece in self._whole(data_set):
+                    session.write(piece)
+                placed = session.finish()
         except Exception as error:  # noqa: BLE001 - answered, and on record without its text
-            if received is None:
-                return Stored(reason=reason_of(error, None))
-            refuse(self._archive, self._sender, received, error)
-            return Stored("", "", received.sop_class, received.sop_instance, reason_of(error, received))
-        return Stored(session.study, session.series, received.sop_class, received.sop_instance)
+            return refuse(self._archive, self._sender, received, error)
+        return stored(session, received, placed)
 
-    def _received(self, data_set: Mapping[str, Any]) -> Received:
-        bulk = self._bulk.get(_path(_member(data_set, _PIXELS, "BulkDataURI")))
+    def _received(self, data_set: _DataSet) -> Received:
+        bulk = self._bulk.get(_path(data_set.pixels))
+        syntax = EXPLICIT_LE if bulk is None else bulk.transfer_syntax
         return Received(
-            parse_uid(_first(data_set, "00080016")),
-            parse_uid(_first(data_set, "00080018")),
-            bulk.transfer_syntax if bulk is not None else EXPLICIT_LE,
+            data_set.sop_class,
+            data_set.sop_instance,
+            # What the web never carries is none that is known here.
+            "" if syntax in UNUSED_ON_THE_WEB else syntax,
             self._sender.peer,
             study=self._sender.study,
         )
 
-    def _resolve(self, tag: int, _vr: str, uri: str) -> BulkValue:
-        bulk = self._bulk.get(_path(uri))
+    def _whole(self, data_set: _DataSet) -> Iterator[bytes | bytearray | memoryview]:
+        """Raises DataSetError for bulk data that was not sent."""
+        for piece in data_set.pieces:
+            if isinstance(piece, BulkReference):
+                yield from bulk_element(piece, self._value(piece))
+            else:
+                yield piece
+
+    def _value(self, reference: BulkReference) -> BulkValue:
+        bulk = self._bulk.get(_path(reference.uri))
         if bulk is None:
-            raise DataSetError(f"The bulk data of {tag:08X} was not sent.")
+            raise DataSetError(f"The bulk data of {reference.tag:08X} was not sent.")
         if TRANSFER_SYNTAXES[bulk.transfer_syntax].encapsulated:
             return BulkValue(UNDEFINED, _fragments(bulk.parts))
         return BulkValue(sum(map(len, bulk.parts)), bulk.parts)
+
+
+@contextmanager
+def _of_document() -> Iterator[None]:
+    """What is no document makes the whole request wrong."""
+    try:
+        yield
+    except DataSetError as error:
+        raise UsageError(error.message) from error
+
+
+def _check_text(length: int) -> None:
+    if length > LONGEST_TEXT:
+        raise ContentTooLarge("A data set in the metadata is longer than the limit.", _LARGER)
+
+
+def _data_set(document: Mapping[str, Any], limits: DataSetLimits) -> _DataSet:
+    made = _DataSet(pixels=_member(document, _PIXELS, "BulkDataURI"))
+    try:
+        made.sop_class = parse_uid(_first(document, "00080016"))
+        made.sop_instance = parse_uid(_first(document, "00080018"))
+        for piece in encode_json(document, limits):
+            if isinstance(piece, BulkReference):
+                made.pieces.append(piece)
+            elif made.pieces and isinstance(made.pieces[-1], bytearray):
+                made.pieces[-1] += piece
+            else:
+                made.pieces.append(bytearray(piece))
+    except DataSetError as error:
+        made.pieces.clear()
+        # Its traceback would hold the whole document.
+        made.error = error.message
+    return made
 
 
 def _fragments(frames: list[bytearray]) -> Iterator[bytes | bytearray]:

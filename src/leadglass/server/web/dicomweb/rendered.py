@@ -2,8 +2,9 @@
 decoders. Of an instance with several frames the first one stands for it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -17,8 +18,9 @@ from leadglass.errors import NotFound, UsageError
 from leadglass.pixels.description import VoiFunction, Window
 from leadglass.pixels.rendering import THUMBNAIL, Format, Rendering, Viewport
 from leadglass.server.web.dicomweb.accept import MediaRange
-from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, accepted, multipart, single
-from leadglass.server.web.dicomweb.errors import NotAcceptable
+from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, accepted, single, streamed
+from leadglass.server.web.dicomweb.errors import ContentTooLarge, NotAcceptable
+from leadglass.server.web.dicomweb.lanes import Lane
 from leadglass.server.web.dicomweb.wado import frame_numbers
 
 #: The functions of the window parameter, PS3.18 8.3.5.1.4.
@@ -33,6 +35,8 @@ MOST_PIXELS = 16384
 _LARGEST_IMAGE = 65535
 #: Instances of a resource looked through for one that has frames.
 LOOKED_THROUGH = 64
+#: Instances of a resource that is rendered as a whole.
+MOST_INSTANCES = 5000
 
 
 class Rendered:
@@ -56,21 +60,24 @@ class Rendered:
         ]
 
     def rendered(self, request: Request) -> ASGIApp:
-        """Each frame of a list, else the first frame of each instance."""
+        """Each frame of a list, else the first frame of each instance: each is opened when its turn comes."""
         numbers = frame_numbers(request.path_params.get("frames", "1"))
         media_range, rendering = _rendering(request)
 
         def make(retrieval: Retrieval) -> Answer:
-            shown = [self._shown(retrieval, request)] if "instance" in request.path_params else None
-            listed = shown or list(self._images(retrieval, retrieval.instances))
-            if not listed:
+            images = self._asked(retrieval, request, numbers)
+            parts = (self._part(frames, number, rendering) for frames in images for number in numbers)
+            first = next(parts, None)
+            if first is None:
                 raise _no_image()
-            parts = [self._part(frames, number, rendering) for frames in listed for number in numbers]
-            if len(parts) == 1 and not media_range.multipart:
-                return single(parts[0])
+            if media_range.multipart:
+                return streamed(chain((first,), parts))
+            second = next(parts, None)
+            if second is None:
+                return single(first)
             if media_range.multipart is False:
                 raise NotAcceptable("That is more than one image.", "Ask for multipart/related.")
-            return multipart(parts)
+            return streamed(chain((first, second), parts))
 
         return self._dispatch.answer(request, request.path_params, make)
 
@@ -84,6 +91,18 @@ class Rendered:
             return single(self._part(self._shown(retrieval, request), number, rendering))
 
         return self._dispatch.answer(request, request.path_params, make)
+
+    def _asked(self, retrieval: Retrieval, request: Request, numbers: Sequence[int]) -> Iterator[InstanceFrames]:
+        """Raises NotFound for an instance without these frames, ContentTooLarge."""
+        rows = retrieval.instances
+        if len(rows) > MOST_INSTANCES:
+            raise ContentTooLarge("That is more than is rendered at once.", "Ask series by series.")
+        if "instance" not in request.path_params:
+            return self._images(retrieval, rows)
+        frames = self._shown(retrieval, request)
+        for number in numbers:
+            frames.require(number)
+        return iter((frames,))
 
     def _shown(self, retrieval: Retrieval, request: Request) -> InstanceFrames:
         """What stands for the resource. Raises NotFound when there is no image in it."""
@@ -107,7 +126,7 @@ class Rendered:
         def opened() -> Iterator[bytes]:
             yield self._decoding.rendered(frames, number, rendering)
 
-        return Part(rendering.format.value, opened, None)
+        return Part(rendering.format.value, opened, None, lane=Lane.MADE)
 
 
 def _rendering(request: Request) -> tuple[MediaRange, Rendering]:

@@ -1,5 +1,6 @@
 """The two models in which attributes go out, JSON and XML (PS3.18 8.7.4), and which of them a request wants."""
 
+import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
 
@@ -13,6 +14,9 @@ JSON = "application/dicom+json"
 XML = "application/dicom+xml"
 #: What clients that know no DICOM ask for; they are answered in its name.
 PLAIN_JSON = "application/json"
+
+
+_IS_NONE = re.compile(r"q=0(\.0{0,3})?", re.IGNORECASE)
 
 
 class Model(Enum):
@@ -30,6 +34,16 @@ class Model(Enum):
 def wanted_model(request: Request) -> Model:
     """Raises UsageError for a malformed Accept, NotAcceptable."""
     return _chosen(accepted(request))
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Whether an answer may be compressed (RFC 9110 12.5.3)."""
+    for field in request.headers.getlist("accept-encoding"):
+        for each in field.split(","):
+            coding, _, weight = each.replace(" ", "").partition(";")
+            if coding.lower() in ("gzip", "x-gzip") and _IS_NONE.fullmatch(weight) is None:
+                return True
+    return False
 
 
 def _chosen(ranges: Iterable[MediaRange]) -> Model:

@@ -1,8 +1,9 @@
 """STOW-RS, PS3.18 10.5: instances in, one result for each out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -20,10 +21,11 @@ from leadglass.errors import LeadglassError, UsageError
 from leadglass.model import Attributes, Operation
 from leadglass.server.web.authentication import peer_of, principal_of
 from leadglass.server.web.dicomweb.accept import DICOM, MediaRange, parse_media_types
+from leadglass.server.web.dicomweb.allowance import Allowance
 from leadglass.server.web.dicomweb.dispatch import accepted
 from leadglass.server.web.dicomweb.errors import NotAcceptable, UnsupportedMediaType
 from leadglass.server.web.dicomweb.intake import FINISHING, Body, FileIntake, Sender, Stored
-from leadglass.server.web.dicomweb.metadata_intake import MetadataIntake
+from leadglass.server.web.dicomweb.metadata_intake import MOST_OF_ALL, MetadataIntake
 from leadglass.server.web.dicomweb.multipart import MultipartLimits, MultipartParser
 from leadglass.server.web.dicomweb.representations import JSON, PLAIN_JSON, XML
 from leadglass.server.web.dicomweb.requests import service_of
@@ -43,6 +45,7 @@ class Stow:
         self._takers = ThreadPoolExecutor(INTAKES, "stow")
         # Apart from those: a taker waits for what finishes.
         self._finishers = ThreadPoolExecutor(2 * FINISHING, "stow-finish")
+        self._allowance = Allowance(MOST_OF_ALL)
 
     def routes(self, root: str) -> list[BaseRoute]:
         return [
@@ -54,12 +57,13 @@ class Stow:
         """Raises what is wrong with the request as a whole; what is wrong with an instance is in the answer."""
         media_type = _wanted(accepted(request))
         sender = await self._in_turn(lambda: self._sender(request))
-        body = self._body(request, sender)
-        try:
-            results = await self._taken(request, body)
-        except BaseException:
-            await self._in_turn(body.abandon)
-            raise
+        with self._recorded(sender):
+            body = self._body(request, sender)
+            try:
+                results = await self._taken(request, body)
+            except BaseException:
+                await self._in_turn(body.abandon)
+                raise
         return _response(service_of(request), sender.study, results, media_type)
 
     async def _taken(self, request: Request, body: Body) -> list[Stored]:
@@ -74,6 +78,15 @@ class Stow:
             if running is not None:
                 await running
         return await self._in_turn(body.finish)
+
+    @contextmanager
+    def _recorded(self, sender: Sender) -> Iterator[None]:
+        """A request that is refused as a whole is an event, with all of its parts that were not answered for."""
+        try:
+            yield
+        except LeadglassError as error:
+            record_refusal(self._archive.committer, sender.principal, "store", sender.peer, error)
+            raise
 
     def _in_turn(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._takers, work)
@@ -104,7 +117,7 @@ class Stow:
             )
         parser = MultipartParser(parameters.get("boundary", ""), MultipartLimits())
         if kind == JSON:
-            return Body(MetadataIntake(self._archive, sender), parser)
+            return Body(MetadataIntake(self._archive, sender, self._allowance), parser)
         return Body(FileIntake(self._archive, sender, self._finishers), parser)
 
 

@@ -21,6 +21,7 @@ from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import UsageError
 from leadglass.server.web.dicomweb.accept import MediaRange, Selected, Work, select_frames, select_instance
 from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, accepted, multipart, single
+from leadglass.server.web.dicomweb.lanes import Lane
 from leadglass.server.web.dicomweb.sending import Buffer
 
 #: Frames that one request may name (PS3.18 10.4.1.2).
@@ -78,7 +79,11 @@ class Wado:
         media_type = f"{selected.media_type}; transfer-syntax={selected.transfer_syntax}"
         if selected.work is Work.NONE:
             return Part(media_type, partial(frames.open, number), frames.stored.length(number))
-        return Part(media_type, lambda: iter((self._decoding.frame(frames, number, selected.transfer_syntax),)), None)
+
+        def made() -> Iterator[Buffer]:
+            yield self._decoding.frame(frames, number, selected.transfer_syntax)
+
+        return Part(media_type, made, None, lane=Lane.MADE)
 
     def instance(
         self, retrieval: Retrieval, row: InstanceRow, ranges: tuple[MediaRange, ...], *, alone: bool
@@ -97,8 +102,10 @@ class Wado:
             else:
                 yield from self._decoding.data_set(self._frames.of(retrieval, row), selected.transfer_syntax)
 
-        length = len(meta) + row.plain_length if selected.work is Work.NONE else None
-        return Part(f"application/dicom; transfer-syntax={selected.transfer_syntax}", opened, length), selected
+        media_type = f"application/dicom; transfer-syntax={selected.transfer_syntax}"
+        if selected.work is Work.NONE:
+            return Part(media_type, opened, len(meta) + row.plain_length), selected
+        return Part(media_type, opened, None, lane=Lane.MADE), selected
 
 
 def frame_numbers(text: str) -> tuple[int, ...]:

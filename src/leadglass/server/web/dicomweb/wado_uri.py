@@ -1,6 +1,7 @@
 """WADO-URI for clients that know nothing newer, PS3.18 9: one instance, named by query parameters."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from starlette.datastructures import QueryParams
@@ -18,6 +19,7 @@ from leadglass.pixels.rendering import Format, Rendering, Viewport
 from leadglass.server.web.dicomweb.accept import DICOM, MediaRange, parse_accept
 from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, single
 from leadglass.server.web.dicomweb.errors import NotAcceptable
+from leadglass.server.web.dicomweb.lanes import Lane
 from leadglass.server.web.dicomweb.rendered import MOST_PIXELS, decimal, quality_of
 from leadglass.server.web.dicomweb.wado import Wado, frame_numbers
 
@@ -67,7 +69,7 @@ class WadoUri:
         if syntax:
             parse_uid(syntax)
         part = self._wado.instance(retrieval, row, (MediaRange(DICOM, False, syntax, 1000),), alone=True)[0]
-        return single(Part(DICOM, part.open, part.length))
+        return single(replace(part, media_type=DICOM))
 
     def _rendered(self, frames: InstanceFrames, form: Format, query: QueryParams) -> Part:
         if "transferSyntax" in query:
@@ -81,7 +83,7 @@ class WadoUri:
         def opened() -> Iterator[bytes]:
             yield self._decoding.rendered(frames, number[0], rendering)
 
-        return Part(form.value, opened, None)
+        return Part(form.value, opened, None, lane=Lane.MADE)
 
 
 def _keys(query: QueryParams) -> dict[str, str]:
