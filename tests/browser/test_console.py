@@ -55,7 +55,7 @@ def test_the_search_works_without_scripts(visit: Visit) -> None:
 def test_roles_decide_what_shows(visit: Visit) -> None:
     tabs = {
         "clinician": ["Studies"],
-        "steward": ["Studies", "Upload", "Access"],
+        "steward": ["Studies", "Upload", "Quarantine", "Reconcile", "Access"],
         "administrator": ["Devices", "Users", "Tokens"],
         "auditor": ["Access"],
     }

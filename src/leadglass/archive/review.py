@@ -23,10 +23,7 @@ from leadglass.model import AccessEvent, Operation, Outcome, Principal, Scope
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
 
-__all__ = [
-    *("REASONS", "ListedReview", "ReviewRow", "accept", "located", "reject", "review"),
-    *("review_event", "review_scope", "reviews"),
-]
+__all__ = ["REASONS", "ListedReview", "ReviewRow", "accept", "reject", "review", "reviews"]
 
 #: Why an object waits, in words.
 REASONS = {

@@ -53,6 +53,9 @@ SEARCH = (200, 200, 403, 403, 200, 401)
 ADMINISTRATION = (403, 403, 200, 403, 403, 401)
 NO_SUCH = (403, 403, 404, 403, 403, 401)
 UNREADABLE = (403, 403, 400, 403, 403, 401)
+#: What stewards decide about (test_stewards.py), and the same of something that is not there.
+DECISIONS = (403, 200, 403, 403, 403, 401)
+NONE_SUCH = (403, 404, 403, 403, 403, 401)
 
 ROWS = (
     Row("GET", "/healthz", "/healthz", everybody(200)),
@@ -147,12 +150,22 @@ ROWS = (
     Row("POST", "/studies/{study}/shares/{share:int}/end", f"{S}/shares/1/end", (404, 404, 403, 403, 404, 401)),
     Row("GET", "/studies/{study}/download", f"{S}/download", IMAGES),
     Row("GET", "/upload", "/upload", (403, 200, 403, 403, 403, 401)),
+    Row("GET", "/quarantine", "/quarantine", DECISIONS),
+    Row("GET", "/quarantine/{number:int}", "/quarantine/99", NONE_SUCH),
+    Row("POST", "/quarantine/{number:int}/release", "/quarantine/99/release", NONE_SUCH),
+    Row("POST", "/quarantine/{number:int}/destroy", "/quarantine/99/destroy", NONE_SUCH),
+    Row("GET", "/reviews", "/reviews", DECISIONS),
+    Row("GET", "/reviews/{number:int}", "/reviews/99", NONE_SUCH),
+    Row("GET", "/reviews/{number:int}/frames/{frame:int}/{side}", "/reviews/99/frames/1/kept", NONE_SUCH),
+    Row("POST", "/reviews/{number:int}/accept", "/reviews/99/accept", NONE_SUCH),
+    Row("POST", "/reviews/{number:int}/reject", "/reviews/99/reject", NONE_SUCH),
     Row("GET", "/access", "/access", (403, 200, 403, 200, 403, 401)),
     Row("POST", "/access", "/access", (403, 200, 403, 200, 403, 401)),
     Row("GET", "/devices", "/devices", ADMINISTRATION),
     Row("POST", "/devices", "/devices", UNREADABLE),
     Row("GET", "/devices/{name}", "/devices/no-such", NO_SUCH),
     Row("POST", "/devices/{name}/disable", "/devices/no-such/disable", NO_SUCH),
+    Row("POST", "/devices/{name}/enable", "/devices/no-such/enable", (403, 404, 404, 403, 403, 401)),
     Row("GET", "/users", "/users", ADMINISTRATION),
     Row("POST", "/users", "/users", UNREADABLE),
     Row("POST", "/users/{name}/disable", "/users/no-such/disable", NO_SUCH),

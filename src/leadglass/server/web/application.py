@@ -40,7 +40,7 @@ def build(archive: Archive, decoding: Decoding, names: Collection[str], origins:
             *signin_routes(archive, pages, names),
             *dicomweb_routes(archive, decoding),
             *Viewer(Bundle.load(), pages).routes(),
-            *console_routes(archive, pages),
+            *console_routes(archive, pages, decoding),
         ],
         middleware=[
             Middleware(Measured, metrics=metrics),

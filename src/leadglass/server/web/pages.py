@@ -31,6 +31,8 @@ class Link:
 _NAVIGATION: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("Studies", "/studies", frozenset({Role.CLINICIAN, Role.STEWARD})),
     ("Upload", "/upload", frozenset({Role.STEWARD})),
+    ("Quarantine", "/quarantine", frozenset({Role.STEWARD})),
+    ("Reconcile", "/reviews", frozenset({Role.STEWARD})),
     ("Access", "/access", frozenset({Role.AUDITOR, Role.STEWARD})),
     ("Devices", "/devices", frozenset({Role.ADMINISTRATOR})),
     ("Users", "/users", frozenset({Role.ADMINISTRATOR})),

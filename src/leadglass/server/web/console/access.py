@@ -13,6 +13,7 @@ from leadglass.model import Operation
 from leadglass.server.web.authentication import principal_of
 from leadglass.server.web.console import present
 from leadglass.server.web.console.forms import form_of
+from leadglass.server.web.console.waiting import waiting
 from leadglass.server.web.pages import Pages
 
 
@@ -48,6 +49,7 @@ class AccessPage:
             request,
             "access.html",
             404 if problem else 200,
+            waiting=waiting(self._archive, principal),
             study=study,
             disclosures=found,
             moment=present.moment,

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from leadglass.archive.archive import Archive
-from leadglass.archive.authorise import authorise
+from leadglass.archive.authorise import authorise, may
 from leadglass.archive.devices import DEVICE_ROLES, Credential, Device, Enrolment
 from leadglass.archive.diagnosis import diagnose
 from leadglass.crypto.certificates import parse_certificate, require_client_use
@@ -22,6 +22,7 @@ from leadglass.server.web.authentication import principal_of
 from leadglass.server.web.console import present
 from leadglass.server.web.console.forms import Form, form_of
 from leadglass.server.web.console.proving import prove_again, typed_before
+from leadglass.server.web.console.waiting import waiting
 from leadglass.server.web.pages import Pages
 
 _SOON_US = 30 * 86_400 * 1_000_000
@@ -29,7 +30,7 @@ _SOON_US = 30 * 86_400 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class DeviceLine:
-    """`standing` is one of good, soon, expired, disabled; `until` the last day of its newest key."""
+    """`standing` is one of good, soon, expired, suspended, disabled; `until` the last day of its newest key."""
 
     name: str
     aets: tuple[str, ...]
@@ -50,7 +51,7 @@ class DeviceLine:
             site=device.site,
             person=device.person,
             until=present.day(lasting) if lasting else "",
-            standing="disabled" if device.disabled else standing,
+            standing="disabled" if device.disabled else "suspended" if device.suspended is not None else standing,
         )
 
 
@@ -65,19 +66,22 @@ class DevicesPage:
             Route("/devices", self._add, methods=["POST"]),
             Route("/devices/{name}", self._show, methods=["GET"]),
             Route("/devices/{name}/disable", self._disable, methods=["POST"]),
+            Route("/devices/{name}/enable", self._enable, methods=["POST"]),
         ]
 
     def _list(self, request: Request) -> Response:
         return self._page(request)
 
     def _page(self, request: Request, problem: str = "", asked: Form | None = None, status: int = 200) -> Response:
-        authorise(principal_of(request), Operation.ADMINISTER)
+        principal = principal_of(request)
+        authorise(principal, Operation.ADMINISTER)
         now = time.time_ns() // 1000
         devices = self._archive.registry.book.devices.values()
         return self._pages.page(
             request,
             "devices.html",
             status,
+            waiting=waiting(self._archive, principal),
             devices=[DeviceLine.of(device, now) for device in devices],
             roles=[role.value for role in DEVICE_ROLES],
             problem=problem,
@@ -115,6 +119,16 @@ class DevicesPage:
         name = request.path_params["name"]
         self._archive.registry.disable(principal_of(request), name)
         return RedirectResponse(f"/devices/{name}", 303)
+
+    def _enable(self, request: Request) -> Response:
+        """Lifts a suspension. Stewards may, who see no devices here."""
+        principal, name = principal_of(request), request.path_params["name"]
+        back = f"/devices/{name}" if may(principal, Operation.ADMINISTER) else "/"
+        try:
+            self._archive.registry.enable(principal, name)
+        except ProofTooOld:
+            return prove_again(back)
+        return RedirectResponse(back, 303)
 
 
 def _enrolment(form: Form) -> Enrolment:

@@ -3,10 +3,13 @@
 from starlette.routing import BaseRoute
 
 from leadglass.archive.archive import Archive
+from leadglass.archive.decoding import Decoding
 from leadglass.server.web.console import home
 from leadglass.server.web.console.access import AccessPage
 from leadglass.server.web.console.devices import DevicesPage
 from leadglass.server.web.console.download import Download
+from leadglass.server.web.console.quarantine import QuarantinePages
+from leadglass.server.web.console.reviews import ReviewPages
 from leadglass.server.web.console.studies import StudiesPage
 from leadglass.server.web.console.study import StudyPage
 from leadglass.server.web.console.tokens import TokensPage
@@ -15,13 +18,15 @@ from leadglass.server.web.console.users import UsersPage
 from leadglass.server.web.pages import Pages
 
 
-def routes(archive: Archive, pages: Pages) -> list[BaseRoute]:
+def routes(archive: Archive, pages: Pages, decoding: Decoding) -> list[BaseRoute]:
     return [
         *home.routes(),
         *StudiesPage(archive, pages).routes(),
         *StudyPage(archive, pages).routes(),
         *Download(archive).routes(),
         *UploadPage(pages).routes(),
+        *QuarantinePages(archive, pages).routes(),
+        *ReviewPages(archive, pages, decoding).routes(),
         *AccessPage(archive, pages).routes(),
         *DevicesPage(archive, pages).routes(),
         *UsersPage(archive, pages).routes(),

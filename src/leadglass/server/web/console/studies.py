@@ -17,6 +17,7 @@ from leadglass.server.web.authentication import peer_of, principal_of
 from leadglass.server.web.console import present
 from leadglass.server.web.console.forms import form_of
 from leadglass.server.web.console.search import MODALITIES, PERIODS, Search
+from leadglass.server.web.console.waiting import waiting
 from leadglass.server.web.pages import Pages
 
 PAGE = 50
@@ -90,10 +91,12 @@ class StudiesPage:
         principal = principal_of(request)
         wanted = search.page * PAGE + 1
         lines = self._found(principal, search, wanted, peer_of(request))
+        # htmx asks for what changes, a browser without it for the page.
+        changes = request.headers.get("hx-request")
         return self._pages.page(
             request,
-            # htmx asks for what changes, a browser without it for the page.
-            "studies-found.html" if request.headers.get("hx-request") else "studies.html",
+            "studies-found.html" if changes else "studies.html",
+            waiting=None if changes else waiting(self._archive, principal),
             search=search,
             periods=PERIODS,
             modalities=MODALITIES,
