@@ -103,6 +103,8 @@ def look_alikes() -> Iterator[Case]:
         "gzip in a private element", lambda: whole(private(b"\x1f\x8b\x08" + bytes(5000))), Reason.COMPRESSED
     )
     yield accepted("JPEG", lambda: encapsulated(fragments(s.jpeg()), JPEG))
+    table = {0x7FE00001: (b"OV", bytes(8)), 0x7FE00002: (b"OV", len(s.jpeg()).to_bytes(8, "little"))}
+    yield accepted("JPEG with an extended offset table", lambda: encapsulated(fragments(s.jpeg()), JPEG, extra=table))
     yield accepted("JPEG with PE in its coded data", lambda: encapsulated(fragments(s.jpeg(coded=s.pe())), JPEG))
     yield accepted("JPEG in two fragments", lambda: encapsulated(fragments(s.jpeg()[:100], s.jpeg()[100:]), JPEG))
     yield accepted("JPEG 2000", lambda: encapsulated(fragments(s.jpeg_2000()), J2K))

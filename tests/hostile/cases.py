@@ -13,29 +13,24 @@ from tests.hostile import samples as s
 from tests.hostile.accepted import look_alikes, texts
 from tests.hostile.case import (
     CDA,
-    DEFLATED_FRAMES,
-    J2K,
-    JPEG,
     MTL,
     OBJ,
     PDF,
     PIXELS,
-    RLE,
     STL,
     Case,
     case_of,
     clean,
     document,
-    encapsulated,
     encode,
     fragments,
     image,
     part10,
     pixels,
     private,
-    us,
     whole,
 )
+from tests.hostile.pixels import pixel_data
 
 
 def preambles() -> Iterator[Case]:
@@ -251,75 +246,6 @@ def _base64(data: bytes, *, before: bytes = b"", child: bytes = b"", after: byte
 def _utf_16(inside: bytes) -> bytes:
     text = s.cda(inside=inside).decode().replace("UTF-8", "UTF-16")
     return text.encode("utf-16")
-
-
-def pixel_data() -> Iterator[Case]:
-    """Lengths, fragments, codestreams and bombs."""
-    big = image(40_000, 40_000)
-    yield case_of(
-        "pixels too short",
-        VerdictKind.QUARANTINE,
-        Reason.PIXELS_SHORT,
-        lambda: part10(encode(big | {PIXELS: pixels()})),
-    )
-    more = (b"OB", pixels()[1] + s.pe())
-    yield case_of(
-        "PE after the pixels",
-        VerdictKind.QUARANTINE,
-        (Reason.PIXELS_LONG, Reason.EXECUTABLE),
-        lambda: whole({PIXELS: more}),
-    )
-    instead = (b"OB", s.pe().ljust(256, b"\0"))
-    yield case_of("PE in place of pixels", VerdictKind.QUARANTINE, Reason.EXECUTABLE, lambda: whole({PIXELS: instead}))
-    short_overlay = {0x60000010: us(512), 0x60000011: us(512), 0x60003000: (b"OW", bytes(8))}
-    yield case_of("overlay too short", VerdictKind.QUARANTINE, Reason.PIXELS_SHORT, lambda: whole(short_overlay))
-    overlay = {0x60000010: us(8), 0x60000011: us(8), 0x60003000: (b"OW", s.EICAR_FILE)}
-    yield case_of(
-        "EICAR in an overlay", VerdictKind.QUARANTINE, (Reason.PIXELS_LONG, Reason.TEST_VIRUS), lambda: whole(overlay)
-    )
-    yield case_of("icon too short", VerdictKind.QUARANTINE, Reason.PIXELS_SHORT, _icon)
-    for name, value, syntax, reason in (
-        ("EICAR in a fragment", s.EICAR_FILE, JPEG, (Reason.CODESTREAM, Reason.TEST_VIRUS)),
-        ("PE in a fragment", s.pe(), J2K, (Reason.CODESTREAM, Reason.EXECUTABLE)),
-        ("PE after a JPEG", s.jpeg() + s.pe(), JPEG, (Reason.CODESTREAM_TAIL, Reason.EXECUTABLE)),
-        ("ZIP after a JPEG 2000", s.jpeg_2000() + s.zipped(), J2K, (Reason.CODESTREAM_TAIL, Reason.PAYLOAD)),
-        ("EICAR in a JPEG comment", s.jpeg(comment=s.EICAR_FILE), JPEG, Reason.TEST_VIRUS),
-        ("JPEG of other size", s.jpeg(4096, 4096), JPEG, Reason.CODESTREAM_SIZE),
-        ("JPEG bomb", s.jpeg(65_000, 65_000), JPEG, Reason.FRAME_BOUND),
-        ("JPEG 2000 bomb", s.jpeg_2000(1 << 30, 1 << 30), J2K, Reason.FRAME_BOUND),
-        ("JPEG under JPEG 2000", s.jpeg(), J2K, Reason.CODESTREAM),
-        ("RLE of 16 segments", s.rle(16), RLE, Reason.CODESTREAM),
-        ("deflated frame bomb", s.deflated(bytes(64 << 20)), DEFLATED_FRAMES, Reason.FRAME_BOUND),
-        ("deflated frame that is none", b"\xff" * 64, DEFLATED_FRAMES, Reason.CODESTREAM),
-        ("RLE segment out of range", s.rle(1, 1 << 20), RLE, Reason.CODESTREAM),
-    ):
-        yield case_of(name, VerdictKind.QUARANTINE, reason, partial(encapsulated, fragments(value), syntax))
-    yield case_of(
-        "RLE bomb",
-        VerdictKind.QUARANTINE,
-        Reason.PIXELS_SHORT,
-        lambda: encapsulated(fragments(s.rle()), RLE, extra={0x00280010: us(20_000), 0x00280011: us(20_000)}),
-    )
-    table = (1 << 30).to_bytes(4, "little")
-    yield case_of(
-        "offset table that points away",
-        VerdictKind.QUARANTINE,
-        Reason.OFFSET_TABLE,
-        lambda: encapsulated(fragments(s.jpeg(), table=table), JPEG),
-    )
-    yield case_of(
-        "no fragments",
-        VerdictKind.QUARANTINE,
-        Reason.PIXELS_SHORT,
-        lambda: encapsulated(fragments(), JPEG),
-    )
-
-
-def _icon() -> bytes:
-    inner = b"".join((short(0x00280010, *us(512)), short(0x00280011, *us(512)), short(0x00280100, *us(8)))) + long(
-        PIXELS, b"OB", bytes(16)
-    )
-    return whole({0x00880200: (b"SQ", item(inner))})
 
 
 def structure() -> Iterator[Case]:

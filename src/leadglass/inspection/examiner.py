@@ -12,13 +12,18 @@ from leadglass.dicom.container import Bulk, Element, Handling, Mode
 from leadglass.dicom.dictionary import VALUE_REPRESENTATIONS, vr_of
 from leadglass.dicom.encoding import LONG_VRS, NOT_A_VR, SHORT_VRS, TEXT_VRS
 from leadglass.dicom.reader import DataSetScanner, Scan
-from leadglass.dicom.tags import CODE_VALUE, SOP_INSTANCE_UID
+from leadglass.dicom.tags import (
+    CODE_VALUE,
+    EXTENDED_OFFSET_TABLE,
+    EXTENDED_OFFSET_TABLE_LENGTHS,
+    SOP_INSTANCE_UID,
+)
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.dicom.walker import PIXEL_TAGS
 from leadglass.errors import DataSetError
 from leadglass.inspection.documents import ENCAPSULATED_DOCUMENT, DocumentStream
 from leadglass.inspection.elements import departures
-from leadglass.inspection.fragments import FragmentChecks
+from leadglass.inspection.fragments import FragmentChecks, OffsetTable
 from leadglass.inspection.payloads import find_payloads, may_begin
 from leadglass.inspection.pixels import image_of, is_overlay, overlay_length
 from leadglass.inspection.reasons import BY_CODE, Reason
@@ -34,6 +39,7 @@ _PIXEL_DATA_BE: Final = b"\x7f\xe0\0\x10"
 _ITEM_HEADER: Final = 8
 DIGITAL_SIGNATURES_SEQUENCE: Final = 0xFFFAFFFA
 LONG_CODE_VALUE: Final = 0x00080119
+_OFFSET_TABLES: Final = (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)
 _CODES: Final = frozenset({CODE_VALUE, LONG_CODE_VALUE})
 
 
@@ -73,6 +79,7 @@ class Examiner(DataSetScanner):
         self.document: DocumentStream | None = None
         self.fragment_checks: FragmentChecks | None = None
         self._checks: FragmentChecks
+        self._tables: dict[int, OffsetTable] = {}
 
     @property
     def data_length(self) -> int:
@@ -200,6 +207,9 @@ class Examiner(DataSetScanner):
         if tag == ENCAPSULATED_DOCUMENT and not self._stack:
             self.document = DocumentStream(self._findings, offset, path)
             return self.document
+        if tag in _OFFSET_TABLES and not self._stack:
+            table = self._tables[tag] = OffsetTable(length, self._limits.fragments)
+            return table
         if vr in TEXT_VRS:
             return TextStream(self._findings, offset, path, vr)
         if is_overlay(tag):
@@ -213,6 +223,8 @@ class Examiner(DataSetScanner):
         path = self._place(bulk.tag)
         expected = image.length if image else None
         self._compare_lengths(expected, bulk.length, bulk.offset, path)
+        if image is not None and image.excess:
+            self._findings.add(Reason.FRAME_BOUND, bulk.offset, path, detail=image.excess)
 
         def head(data: bytes) -> None:
             for payload in find_payloads(data, start=True) if may_begin(data) else ():
@@ -250,8 +262,10 @@ class Examiner(DataSetScanner):
         self._path.append([bulk.tag, 0])
         elements = self._elements if len(self._stack) == 1 else self._sink
         image = image_of(elements, self._syntax.little_endian)
-        checks = FragmentChecks(self._syntax.uid, self._findings, image, self._place(bulk.tag, -1))
-        if len(self._stack) == 1:
+        is_image = len(self._stack) == 1
+        tables = (self._tables.get(tag) if is_image else None for tag in _OFFSET_TABLES)
+        checks = FragmentChecks(self._syntax.uid, self._findings, image, self._place(bulk.tag, -1), *tables)
+        if is_image:
             self.fragment_checks = checks
         self._checks = checks
 

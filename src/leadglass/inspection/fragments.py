@@ -2,10 +2,13 @@
 
 import zlib
 from array import array
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
+from leadglass.errors import DataSetError
 from leadglass.inspection.codestream import CodestreamReader, Family, begins, family_of, geometry
 from leadglass.inspection.pixels import FRAME_BYTES, Image, rle_falls_short
 from leadglass.inspection.reasons import Reason
@@ -13,26 +16,70 @@ from leadglass.inspection.values import OpaqueStream, Receiver
 from leadglass.inspection.verdict import Findings
 
 _OFFSETS: Final = Struct("<I")
+_LONG_OFFSETS: Final = Struct("<Q")
 _ITEM_HEADER: Final = 8
 _STEP: Final = 256 * 1024
+#: Fragments beside one for so many bytes of codestream: no frame is as small as that.
+_MOST_FRAGMENTS: Final = 4096
+_FRAGMENT_EACH: Final = 32
+#: Bytes that deflated frames are inflated to, beside so many times their own length: no more is counted.
+_INFLATED: Final = 32 * 1024 * 1024
+_RATIO: Final = 64
+#: Fragments of which one by one is told that they begin no codestream.
+_MOST_TOLD: Final = 64
+
+
+class OffsetTable:
+    """An extended offset table, (7FE0,0001) or its lengths (7FE0,0002), taken as it streams past."""
+
+    def __init__(self, length: int, most: int) -> None:
+        """`length`: of the value in bytes; a table of more than `most` entries is not read."""
+        self._values = bytearray()
+        self.is_read = length <= most * _LONG_OFFSETS.size
+
+    def feed(self, part: memoryview) -> None:
+        if self.is_read:
+            self._values += part
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+    def __iter__(self) -> Iterator[int]:
+        whole = memoryview(self._values)[: len(self._values) // _LONG_OFFSETS.size * _LONG_OFFSETS.size]
+        return (value for (value,) in _LONG_OFFSETS.iter_unpack(whole))
+
+    def __len__(self) -> int:
+        return len(self._values) // _LONG_OFFSETS.size
 
 
 class FragmentChecks:
-    """Told of the offset table and each fragment as they come; `finish` when the last has ended."""
+    """Told of the offset tables and each fragment as they come; `finish` when the last has ended."""
 
-    def __init__(self, syntax: str, findings: Findings, image: Image | None, path: str) -> None:
+    def __init__(
+        self,
+        syntax: str,
+        findings: Findings,
+        image: Image | None,
+        path: str,
+        offsets: OffsetTable | None = None,
+        lengths: OffsetTable | None = None,
+    ) -> None:
         self._family = family_of(syntax)
         self._findings = findings
         self._image = image
         self._path = path
         self._first = 0
         self._table: bytes = b""
+        self._offsets = offsets
+        self._lengths = lengths
         self._starts = array("Q")
         self._strange = array("Q")
         self._encoded = 0
         self._count = 0
-        if image is not None and image.frame_bits // 8 > FRAME_BYTES:
-            findings.add(Reason.FRAME_BOUND, 0, path, detail=f"{image.columns} × {image.rows} pixels declared")
+        self._last = 0
+        self._inflated = _Allowance(_INFLATED)
+        if image is not None and image.excess:
+            findings.add(Reason.FRAME_BOUND, 0, path, detail=image.excess)
 
     def begin(self, first: int, table: bytes | None) -> None:
         """`first`: where the first fragment's item begins; offsets count from there."""
@@ -40,11 +87,19 @@ class FragmentChecks:
         self._table = table or b""
 
     def fragment(self, offset: int, length: int) -> Receiver:
-        """What takes the bytes of a fragment whose value begins at `offset`."""
+        """What takes the bytes of a fragment whose value begins at `offset`. Raises DataSetError when there are more
+        than such bytes could be frames."""
         self._count += 1
         self._encoded += length
+        self._last = length
+        if self._count > _MOST_FRAGMENTS + self._encoded // _FRAGMENT_EACH:
+            raise DataSetError("Pixel data of so many bytes has more fragments than the limit.", offset)
         self._starts.append(offset - _ITEM_HEADER - self._first)
+        if self._family is Family.OTHER:
+            return _Nothing()
         path = f"{self._path} fragment {self._count}"
+        if self._family is Family.DEFLATED:
+            return self._deflated(offset, length, path)
 
         def header(data: bytes) -> int:
             return self._header(data, offset, length, path)
@@ -53,12 +108,16 @@ class FragmentChecks:
             self._findings.add(Reason.CODESTREAM_TAIL, offset + at, path, detail=f"{length - at} bytes")
             return OpaqueStream(self._findings, offset + at, path, private=False)
 
-        if self._family is Family.OTHER:
-            return _Nothing()
-        if self._family is Family.DEFLATED:
-            most = FRAME_BYTES if self._image is None else (self._image.frame_bits + 7) // 8 + 1
-            return _DeflatedFrame(most, lambda reason: self._findings.add(reason, offset, path))
         return CodestreamReader(self._family, length, header, tail)
+
+    def _deflated(self, offset: int, length: int, path: str) -> Receiver:
+        """Nothing is inflated of an image that declares more than any has, nor beyond its frames."""
+        image = self._image
+        self._inflated.left += _RATIO * length
+        if self._inflated.left < 0 or (image is not None and (image.excess or self._count > image.frames)):
+            return _Nothing()
+        most = FRAME_BYTES if image is None else (image.frame_bits + 7) // 8 + 1
+        return _DeflatedFrame(most, self._inflated, lambda reason: self._findings.add(reason, offset, path))
 
     def _header(self, data: bytes, offset: int, length: int, path: str) -> int:
         if not begins(self._family, data, length):
@@ -86,17 +145,20 @@ class FragmentChecks:
         stream.finish()
 
     def finish(self) -> None:
-        """What only the whole can tell: which fragments begin a frame, and whether the table points to them."""
-        table = [each for (each,) in _OFFSETS.iter_unpack(self._table[: len(self._table) & ~3])]
-        known = set(self._starts)
-        if any(each not in known for each in table):
-            self._findings.add(Reason.OFFSET_TABLE, self._first, self._path)
+        """What only the whole can tell: which fragments begin a frame, and whether the tables point to them."""
         frames = self._image.frames if self._image is not None else 1
+        whole = memoryview(self._table)[: len(self._table) & ~3]
+        begun = self._pointed_at((value for (value,) in _OFFSETS.iter_unpack(whole)), frames)
+        if begun is None or not self._extended_table_holds():
+            self._findings.add(Reason.OFFSET_TABLE, self._first, self._path)
+        told = 0
         for each in self._strange:
-            start = self._starts[each - 1]
-            if each == 1 or self._count == frames or start in table[:frames]:
-                where = self._first + start + _ITEM_HEADER
+            if each == 1 or self._count == frames or (begun is not None and begun[each - 1]):
+                where = self._first + self._starts[each - 1] + _ITEM_HEADER
                 self._findings.add(Reason.CODESTREAM, where, f"{self._path} fragment {each}")
+                told += 1
+                if told == _MOST_TOLD:
+                    break
         if self._family is not Family.OTHER and self._count < frames:
             detail = f"{self._count} fragments for {frames} frames"
             self._findings.add(Reason.PIXELS_SHORT, self._first, self._path, detail=detail)
@@ -104,11 +166,46 @@ class FragmentChecks:
             detail = f"{self._encoded} bytes for {self._image.length}"
             self._findings.add(Reason.PIXELS_SHORT, self._first, self._path, detail=detail)
 
+    def _pointed_at(self, offsets: Iterable[int], frames: int) -> bytearray | None:
+        """For each fragment whether one of the first `frames` offsets points to it. None when one points elsewhere."""
+        begun = bytearray(len(self._starts))
+        for number, offset in enumerate(offsets):
+            at = bisect_left(self._starts, offset)
+            if at == len(self._starts) or self._starts[at] != offset:
+                return None
+            begun[at] |= number < frames
+        return begun
+
+    def _extended_table_holds(self) -> bool:
+        """PS3.3 C.7.6.3.1.8: an offset and a length for each frame, which is one fragment. A length may leave out the
+        byte that pads the fragment."""
+        offsets, lengths = self._offsets, self._lengths
+        if offsets is None and lengths is None:
+            return True
+        if offsets is None or lengths is None or not offsets.is_read or not lengths.is_read:
+            return False
+        frames = self._image.frames if self._image is not None else len(offsets)
+        if len(offsets) != frames or len(lengths) != frames or self._pointed_at(offsets, frames) is None:
+            return False
+        end = self._starts[-1] + _ITEM_HEADER + self._last
+        for offset, length in zip(offsets, lengths, strict=True):
+            at = bisect_left(self._starts, offset)
+            after = self._starts[at + 1] if at + 1 < len(self._starts) else end
+            if not length <= after - offset - _ITEM_HEADER <= length + 1:
+                return False
+        return True
+
+
+@dataclass(slots=True)
+class _Allowance:
+    left: int
+
 
 class _DeflatedFrame:
     """PS3.5 A.4.13: a frame is one raw deflate stream in one fragment. It is inflated to be counted, and not kept."""
 
-    def __init__(self, most: int, say: Callable[[Reason], None]) -> None:
+    def __init__(self, most: int, allowance: _Allowance, say: Callable[[Reason], None]) -> None:
+        self._allowance = allowance
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
         self._left = most
         self._say = say
@@ -123,8 +220,11 @@ class _DeflatedFrame:
                 self._end(Reason.CODESTREAM)
                 return
             self._left -= len(inflated)
+            self._allowance.left -= len(inflated)
             if self._left < 0:
                 self._end(Reason.FRAME_BOUND)
+            elif self._allowance.left < 0:
+                self._end(Reason.PIXELS_UNCHECKED)
             rest = self._stream.unconsumed_tail
             if not rest and len(inflated) < _STEP:
                 return

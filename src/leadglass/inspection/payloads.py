@@ -152,12 +152,13 @@ _AT_START: Final[dict[bytes, tuple[str, Family]]] = {
     b"<html": ("HTML", Family.DOCUMENT),
     b"<svg": ("SVG", Family.DOCUMENT),
 }
+_STARTS: Final = (b"#", b"@", b"<")
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n\0"
 
 
 def find_payloads(data: bytes, *, start: bool) -> Iterator[Payload]:
     """What is in `data`, the first of each kind. `start`: whether a value begins with `data`."""
-    if len(data) < _SCREENED_FROM or _screen().scan(data).matching_rules:
+    if rare_in_text(data) if len(data) < _SCREENED_FROM else _screen().scan(data).matching_rules:
         yield from _inside(data)
     if start:
         yield from _beginning(data)
@@ -182,6 +183,8 @@ def _inside(data: bytes) -> Iterator[Payload]:
 
 def _beginning(data: bytes) -> Iterator[Payload]:
     head = data[:256].lstrip(_BLANK).lower()
+    if not head.startswith(_STARTS):
+        return
     for magic, (name, family) in _AT_START.items():
         if head.startswith(magic):
             yield Payload(name, family, data.lower().index(magic), len(magic))
@@ -212,17 +215,12 @@ def rare_in_text(data: bytes) -> bool:
         or (b"?" in data and b"<?php" in data)
         or (b"{" in data and b"{\\rtf1" in data)
         or (b"\xc0" in data and b"\x01\x14\x02\0" in data)
-        or any(magic in data for magic in _WITHOUT_RARE_BYTE)
+        or b"PE\0\0" in data
+        or b"PK\x03\x04" in data
+        or b"PK\x05\x06" in data
+        or b"MSCF\0" in data
+        or b"vbaP" in data
+        or b"V\0B\0A\0" in data
+        or b"\0asm\x01" in data
+        or b"dex\n03" in data
     )
-
-
-_WITHOUT_RARE_BYTE: Final = (
-    b"PE\0\0",
-    b"PK\x03\x04",
-    b"PK\x05\x06",
-    b"MSCF\0",
-    b"vbaP",
-    b"V\0B\0A\0",
-    b"\0asm\x01",
-    b"dex\n03",
-)

@@ -9,6 +9,8 @@ from leadglass.dicom.container import Element
 
 #: No image decodes to more than this a frame, in bytes; 16384 × 16384 × 16 bit is half of it.
 FRAME_BYTES: Final = 1 << 30
+#: Nor to more than this in all its frames.
+IMAGE_BYTES: Final = 64 << 30
 #: PackBits gives at most 128 bytes for two (PS3.5 G.3.2).
 _RLE_RATIO: Final = 64
 OVERLAY_DATA: Final = 0x60003000
@@ -17,7 +19,6 @@ OVERLAY_COLUMNS: Final = 0x60000011
 OVERLAY_FRAMES: Final = 0x60000015
 OVERLAY_BITS: Final = 0x60000100
 ICON_IMAGE_SEQUENCE: Final = 0x00880200
-EXTENDED_OFFSET_TABLE: Final = 0x7FE00001
 #: What an image says about its pixels.
 DESCRIBING: Final = frozenset(
     {
@@ -40,6 +41,13 @@ class Image:
     columns: int
     frames: int
     frame_bits: int
+
+    @property
+    def excess(self) -> str:
+        """What it declares beyond any image, in words; "" when it does not."""
+        if self.frame_bits // 8 > FRAME_BYTES:
+            return f"{self.columns} × {self.rows} pixels declared"
+        return f"{self.frames} frames of {self.frame_bits // 8} bytes declared" if self.length > IMAGE_BYTES else ""
 
     @property
     def length(self) -> int:

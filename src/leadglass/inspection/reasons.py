@@ -69,7 +69,11 @@ class Reason(Enum):
     )
     CODESTREAM = "codestream", Weight.QUARANTINE, "A fragment does not begin as its transfer syntax says."
     CODESTREAM_SIZE = "codestream-size", Weight.QUARANTINE, "The codestream decodes to other dimensions than declared."
-    OFFSET_TABLE = "offset-table", Weight.QUARANTINE, "The basic offset table points outside the fragments."
+    OFFSET_TABLE = (
+        "offset-table",
+        Weight.QUARANTINE,
+        "An offset table, basic or extended, does not point to the fragments.",
+    )
 
     DIRECTORY_PATH = "directory-path", Weight.QUARANTINE, "A DICOMDIR names a file outside of its folder."
     ARCHIVE_PATH = "archive-path", Weight.QUARANTINE, "An entry of a ZIP names a path outside of where it is unpacked."
@@ -98,6 +102,11 @@ class Reason(Enum):
     STYLESHEET = "cda-stylesheet", Weight.NOTE, "The CDA names a style sheet; nothing is fetched."
     PDF_LINK = "pdf-link", Weight.NOTE, "The PDF has links or forms that act when clicked."
     PIXELS_LONG = "pixels-long", Weight.NOTE, "Pixel, overlay or icon data is longer than rows and columns say."
+    PIXELS_UNCHECKED = (
+        "pixels-not-checked",
+        Weight.NOTE,
+        "Not all pixels were decoded to check them; the detail says why.",
+    )
     CODESTREAM_TAIL = "codestream-tail", Weight.NOTE, "Bytes follow the end of a codestream in its fragment."
     SIGNATURE = "signature", Weight.NOTE, "A digital signature (PS3.15 C) is present; it is not verified."
     VALUE_LENGTH = "value-length", Weight.NOTE, "A value is longer than its VR allows, or no whole number of words."
