@@ -1,6 +1,7 @@
 """Stored pixels decoded, transcoded and rendered, all of it by the sandboxed workers of a `DecoderPool`."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -52,7 +53,8 @@ class Decoding:
     def rendered(self, frames: InstanceFrames, number: int, rendering: Rendering) -> bytes:
         """A frame as a JPEG or PNG file, counted as disclosed. Raises as `frame`."""
         description = self._described(frames)
-        return self._pool.render(description, _whole(frames.open(number)), rendering, number)
+        with _noted(frames):
+            return self._pool.render(description, _whole(frames.open(number)), rendering, number)
 
     def compared(self, one: InstanceFrames, other: InstanceFrames, number: int) -> PixelDifference:
         """Where a frame of one instance differs from the same one of another; nothing is counted as disclosed. Raises
@@ -112,9 +114,21 @@ class Decoding:
         self, description: PixelDescription, frames: InstanceFrames, number: int, transfer_syntax: str
     ) -> bytes:
         frame = _whole(frames.open(number))
-        if transfer_syntax == EXPLICIT_LE:
-            return self._pool.decode(description, frame, number)
-        return self._pool.transcode(description, frame, transfer_syntax)
+        with _noted(frames):
+            if transfer_syntax == EXPLICIT_LE:
+                return self._pool.decode(description, frame, number)
+            return self._pool.transcode(description, frame, transfer_syntax)
+
+
+@contextmanager
+def _noted(frames: InstanceFrames) -> Iterator[None]:
+    """Around a decoder's work: one that crashes, hangs or grows is a finding about the object."""
+    try:
+        yield
+    except DecodingFailed as error:
+        if Failure[error.reason].hostile:
+            frames.retrieval.note_decoder(frames.instance, error.reason)
+        raise
 
 
 def _whole(pieces: Iterable[Buffer]) -> bytes:

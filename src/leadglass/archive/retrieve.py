@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from leadglass.archive.access import Access
 from leadglass.archive.authorise import authorise, scope_of
+from leadglass.archive.committer import Writing
 from leadglass.archive.header import stored_elements
 from leadglass.archive.query import UNIQUE_KEYS, IdentifierError, QueryRequest, described, level_of
 from leadglass.archive.refusals import record_refusal
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InstanceRow", "Retrieval", "opened", "retrieve"]
 
+#: The event, and the reason of the review, of an instance that a decoder came to grief over.
+DECODER_FAILED = "decoder-failed"
 _WANTED = frozenset({tags.SOP_INSTANCE_UID})
 
 
@@ -71,6 +74,20 @@ class Retrieval:
             event = self.accesses[instance.study_id].event("verification-failed", detail, Outcome.FAILED)
             self.archive.committer.record(event, instance.study_id)
             raise
+
+    def note_decoder(self, instance: InstanceRow, failure: str) -> None:
+        """A decoder crashed, hung or grew over an instance: an event, and a steward is asked about it. Once, until that
+        is decided."""
+        event = self.accesses[instance.study_id].event(
+            DECODER_FAILED, {"instance": instance.uid, "reason": failure}, Outcome.FAILED
+        )
+
+        def write(writing: Writing) -> None:
+            if not writing.tx.has_open_review(instance.id, DECODER_FAILED):
+                writing.tx.add_review(instance.id, DECODER_FAILED)
+                writing.record(event, instance.study_id)
+
+        self.archive.committer.run(write)
 
     def _counted(self, instance: InstanceRow, first: bytearray, rest: Iterator[bytearray]) -> Iterator[bytearray]:
         self.archive.ledger.count(self.accesses[instance.study_id], instance.plain_length)

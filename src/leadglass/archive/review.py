@@ -121,6 +121,10 @@ def _open_review(writing: Writing, principal: Principal, review_id: int) -> Revi
         raise _no_review(review_id)
     if found.state != "open":
         raise UsageError(f"Review {review_id} is {found.state} already.")
+    if writing.tx.instance(found.instance_id).state is InstanceState.WITHDRAWN:
+        raise UsageError(
+            "Its object was withdrawn into quarantine.", "Decide there first: `leadglass quarantine list`."
+        )
     return found
 
 

@@ -40,6 +40,10 @@ class ReviewWriter:
         insert = "INSERT INTO review (instance_id, reason, state, created) VALUES (?, ?, 'open', ?)"
         return int(self._cursor.execute(insert, (instance_id, reason, time.time_ns() // 1000)).lastrowid)
 
+    def has_open_review(self, instance_id: int, reason: str) -> bool:
+        query = "SELECT 1 FROM review WHERE instance_id = ? AND reason = ? AND state = 'open'"
+        return self._cursor.execute(query, (instance_id, reason)).fetchone() is not None
+
     def review(self, review_id: int, scope: Scope) -> ReviewRow | None:
         return review(self._cursor, review_id, scope)
 
