@@ -27,6 +27,7 @@ from leadglass.inspection.fragments import FragmentChecks, OffsetTable
 from leadglass.inspection.payloads import find_payloads, may_begin
 from leadglass.inspection.pixels import image_of, is_overlay, overlay_length
 from leadglass.inspection.reasons import BY_CODE, Reason
+from leadglass.inspection.signed import DIGITAL_SIGNATURES_SEQUENCE
 from leadglass.inspection.text import suspicious
 from leadglass.inspection.values import OpaqueStream, Receiver, TextStream, Window, examine, report_payload
 from leadglass.inspection.verdict import Findings, tag_text
@@ -37,7 +38,6 @@ _SHORTEST: Final = 8
 _PIXEL_DATA_LE: Final = b"\xe0\x7f\x10\0"
 _PIXEL_DATA_BE: Final = b"\x7f\xe0\0\x10"
 _ITEM_HEADER: Final = 8
-DIGITAL_SIGNATURES_SEQUENCE: Final = 0xFFFAFFFA
 LONG_CODE_VALUE: Final = 0x00080119
 _OFFSET_TABLES: Final = (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)
 _CODES: Final = frozenset({CODE_VALUE, LONG_CODE_VALUE})

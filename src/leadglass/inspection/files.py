@@ -1,7 +1,7 @@
 """A DICOM file as a whole: preamble, File Meta Information, data set, and what lies behind (PS3.10 7)."""
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Final, Protocol
 
@@ -54,6 +54,20 @@ class FileReport:
     data_length: int = 0
     is_directory: bool = False
     references: tuple[tuple[str, ...], ...] = ()
+
+
+def with_finding(report: FileReport, finding: Finding) -> FileReport:
+    """`report` with one finding more."""
+    counts = dict(report.counts)
+    counts[finding.reason.code] = counts.get(finding.reason.code, 0) + 1
+    ranked = sorted(counts, key=lambda code: -BY_CODE[code].weight)
+    return replace(
+        report,
+        kind=kind_of(max(BY_CODE[code].weight for code in counts)),
+        reasons=tuple(ranked),
+        findings=(*report.findings, finding),
+        counts=tuple(counts.items()),
+    )
 
 
 class FileInspector:

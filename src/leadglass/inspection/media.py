@@ -6,15 +6,16 @@ followed, and a file that a DICOMDIR names is looked for below the DICOMDIR's ow
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Final
 
 from leadglass.errors import UsageError
-from leadglass.inspection.files import FileInspector, FileReport, fill
-from leadglass.inspection.reasons import BY_CODE, Reason
+from leadglass.inspection.files import FileInspector, FileReport, Source, fill, with_finding
+from leadglass.inspection.reasons import Reason
+from leadglass.inspection.second import SecondLook
 from leadglass.inspection.unpacking import ArchiveFault, ArchiveLimits, Budget, Seekable
 from leadglass.inspection.verdict import Finding, kind_of
 from leadglass.inspection.zips import END_MAGIC, LOCAL_MAGIC, Archive, Entry
@@ -70,8 +71,11 @@ def _regular(path: Path) -> Iterator[Subject]:
 class MediaInspector:
     """Inspects files on disk, the entries of those that are ZIPs, and what a DICOMDIR points to."""
 
-    def __init__(self, files: FileInspector, limits: ArchiveLimits | None = None) -> None:
+    def __init__(
+        self, files: FileInspector, limits: ArchiveLimits | None = None, second: SecondLook | None = None
+    ) -> None:
         self._files = files
+        self._second = second or SecondLook()
         self._limits = limits or ArchiveLimits()
 
     def inspect(self, subject: Subject) -> Iterator[Inspected]:
@@ -84,12 +88,15 @@ class MediaInspector:
                     budget = Budget(self._limits, file.seek(0, os.SEEK_END))
                     yield from self._archive(file, str(subject.path), subject, 1, budget)
                     return
-                report = self._files.inspect(_rewound(file))
+                report = self._look(lambda: _rewound(file))
         except OSError as error:
             report = _failed(Reason.UNREADABLE, error.strerror or "")
         if report.is_directory:
             report = _with_references(report, subject.path.parent)
         yield Inspected(str(subject.path), subject.size, subject.modified, report)
+
+    def _look(self, opened: Callable[[], Source]) -> FileReport:
+        return self._second.look(self._files.inspect(opened()), opened)
 
     def _archive(self, file: Seekable, name: str, subject: Subject, depth: int, budget: Budget) -> Iterator[Inspected]:
         try:
@@ -116,7 +123,7 @@ class MediaInspector:
             if bytes(head[: fill(archive.open(entry), memoryview(head))]) in _ZIP_MAGIC:
                 yield from self._archive(self._nested(archive, entry), name, subject, depth + 1, budget)
                 return
-            report = self._files.inspect(archive.open(entry))
+            report = self._look(lambda: archive.open(entry))
         except ArchiveFault as fault:
             report = _failed(fault.reason, fault.detail)
         yield Inspected(name, subject.size, subject.modified, report)
@@ -143,20 +150,6 @@ def _rewound(file: FileIO) -> FileIO:
 def _failed(reason: Reason, detail: str) -> FileReport:
     finding = Finding(reason, detail=detail)
     return FileReport(kind_of(reason.weight), (reason.code,), (finding,), ((reason.code, 1),), 0)
-
-
-def with_finding(report: FileReport, finding: Finding) -> FileReport:
-    """`report` with one finding more."""
-    counts = dict(report.counts)
-    counts[finding.reason.code] = counts.get(finding.reason.code, 0) + 1
-    ranked = sorted(counts, key=lambda code: -BY_CODE[code].weight)
-    return replace(
-        report,
-        kind=kind_of(max(BY_CODE[code].weight for code in counts)),
-        reasons=tuple(ranked),
-        findings=(*report.findings, finding),
-        counts=tuple(counts.items()),
-    )
 
 
 def _checked_name(report: FileReport, name: str) -> FileReport:

@@ -91,6 +91,7 @@ class Reason(Enum):
     SQL = "sql", Weight.FINDING, "A text looks like an injected SQL statement."
     FORMULA = "formula", Weight.FINDING, "A text would be run as a formula by a spreadsheet."
     LINE_FORGED = "line-break", Weight.FINDING, "A line break stands in a value of one line (forged log lines)."
+    SIGNATURE_INVALID = "signature-invalid", Weight.FINDING, "A digital signature does not hold: something was altered."
     NOT_SCANNED = "not-scanned", Weight.FINDING, "Beyond the scanner's size limit: part of it was NOT SCANNED."
 
     # What is noted.
@@ -108,7 +109,13 @@ class Reason(Enum):
         "Not all pixels were decoded to check them; the detail says why.",
     )
     CODESTREAM_TAIL = "codestream-tail", Weight.NOTE, "Bytes follow the end of a codestream in its fragment."
-    SIGNATURE = "signature", Weight.NOTE, "A digital signature (PS3.15 C) is present; it is not verified."
+    SIGNATURE = "signature", Weight.NOTE, "A digital signature (PS3.15 C) is present."
+    SIGNATURE_VALID = (
+        "signature-valid",
+        Weight.NOTE,
+        "A digital signature holds: what it covers is unchanged. Whether to trust its signer is not judged.",
+    )
+    SIGNATURE_UNCHECKED = "signature-not-checked", Weight.NOTE, "Whether a digital signature holds cannot be told."
     VALUE_LENGTH = "value-length", Weight.NOTE, "A value is longer than its VR allows, or no whole number of words."
     MULTIPLICITY = "value-multiplicity", Weight.NOTE, "An element has another number of values than PS3.6 says."
     NO_CREATOR = "no-private-creator", Weight.NOTE, "A private element has no private creator (PS3.5 7.8.1)."
