@@ -24,6 +24,7 @@ def inspect(
     clamd_limit: Annotated[int, typer.Option(help="Bytes that clamd takes of a file (StreamMaxLength).")] = 25
     * 1024
     * 1024,
+    decode: Annotated[bool, typer.Option("--decode", help="Decode every frame too, in a sandbox.")] = False,
 ) -> None:
     """Inspect DICOM files without storing them. Exit code 1 with findings, 0 without."""
     if resume and json is None:
@@ -31,6 +32,6 @@ def inspect(
     from leadglass.cli.inspecting import Reports, run
     from leadglass.inspection.batch import Settings
 
-    settings = Settings(not no_rules, tuple(rules or ()), clamd, clamd_limit)
+    settings = Settings(not no_rules, tuple(rules or ()), clamd, clamd_limit, decode)
     if not run(paths, settings, Reports(json, csv, sarif, resume), jobs):
         sys.exit(1)

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from leadglass.inspection.clamav import DEFAULT_LIMIT, Clamd
+from leadglass.inspection.decoding import LONGEST_FRAME
 from leadglass.inspection.engines import Engines, Scan
 from leadglass.inspection.files import FileInspector
 from leadglass.inspection.media import Inspected, MediaInspector, Subject
+from leadglass.inspection.second import SecondLook
 from leadglass.inspection.verdict import Findings
 from leadglass.inspection.yara import RuleSet
+from leadglass.pixels.limits import DecoderLimits
+from leadglass.pixels.pool import DecoderPool
 
 #: A task is this many files or bytes, whichever comes first.
 _FILES: Final = 64
@@ -21,17 +25,21 @@ _BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How files are inspected; goes to each worker. `clamd`: path of its socket, "" for none."""
+    """How files are inspected; goes to each worker. `clamd`: path of its socket, "" for none. `decode`: every frame
+    too, in a sandbox."""
 
     rules: bool = True
     extra_rules: tuple[Path, ...] = ()
     clamd: str = ""
     clamd_limit: int = DEFAULT_LIMIT
+    decode: bool = False
 
 
 def inspect_batch(batch: Sequence[Subject], settings: Settings) -> list[Inspected]:
-    """One task of a worker. Raises NotAvailable when an engine that is configured cannot say."""
-    inspector = MediaInspector(FileInspector(engines=engines_of(settings)))
+    """One task of a worker. Raises NotAvailable when an engine that is configured cannot say, or when frames are to be
+    decoded and there is no sandbox."""
+    second = SecondLook(_decoders() if settings.decode else None)
+    inspector = MediaInspector(FileInspector(engines=engines_of(settings)), second=second)
     return [each for subject in batch for each in inspector.inspect(subject)]
 
 
@@ -45,6 +53,12 @@ def engines_of(settings: Settings) -> Engines:
     if settings.clamd:
         begin.append(Clamd(settings.clamd, limit=settings.clamd_limit).begin)
     return Engines(tuple(begin))
+
+
+@cache
+def _decoders() -> DecoderPool:
+    """One a process, of one worker at a time; it ends with the process, whose pipes it reads."""
+    return DecoderPool(DecoderLimits(workers=1, encoded_bytes=LONGEST_FRAME))
 
 
 def inspect_all(

@@ -13,7 +13,7 @@ from leadglass.errors import DataSetError
 from leadglass.inspection.engines import Engines, Scans
 from leadglass.inspection.inspector import Inspector
 from leadglass.inspection.payloads import Family, find_payloads
-from leadglass.inspection.preamble import TiffCheck, is_empty
+from leadglass.inspection.preamble import HEAD, PREAMBLE, TiffCheck, is_empty, report_programs
 from leadglass.inspection.reasons import BY_CODE, Reason
 from leadglass.inspection.text import suspicious
 from leadglass.inspection.values import examine, report_payload
@@ -21,9 +21,7 @@ from leadglass.inspection.verdict import Finding, Findings, VerdictKind, excerpt
 from leadglass.model import DataSetLimits
 
 PIECE: Final = 1024 * 1024
-#: Bytes in which File Meta Information is looked for; it is rarely over a kilobyte.
-_HEAD: Final = 192 * 1024
-_PREAMBLE: Final = 128
+_AGAIN: Final = 256 * 1024
 _PREFIX: Final = b"DICM"
 
 
@@ -106,6 +104,20 @@ def fill(file: Source, view: memoryview) -> int:
     while size < len(view) and (count := file.readinto(view[size:])):
         size += count
     return size
+
+
+def pieces_of(file: Source, start: int, length: int | None) -> Iterator[bytes]:
+    """`length` bytes of a file that is read from its beginning, from `start` on; None: all that follows."""
+    buffer = memoryview(bytearray(_AGAIN))
+    position = 0
+    while size := fill(file, buffer):
+        first = max(0, start - position)
+        last = size if length is None else min(size, start + length - position)
+        if first < last:
+            yield bytes(buffer[first:last])
+        position += size
+        if length is not None and position >= start + length:
+            return
 
 
 class _OneFile:
@@ -210,15 +222,15 @@ class _OneFile:
 
     def _read_meta(self, piece: memoryview) -> FileMeta:
         try:
-            return read_file_meta(BytesIO(bytes(piece[:_HEAD])), directories=True)
+            return read_file_meta(BytesIO(bytes(piece[:HEAD])), directories=True)
         except DataSetError:
-            if len(piece) > _HEAD:
+            if len(piece) > HEAD:
                 return read_file_meta(BytesIO(bytes(piece)), directories=True)
             raise
 
     def _check_preamble(self, piece: memoryview) -> None:
-        preamble = bytes(piece[:_PREAMBLE])
-        if bytes(piece[_PREAMBLE : _PREAMBLE + 4]) != _PREFIX or is_empty(preamble):
+        preamble = bytes(piece[:PREAMBLE])
+        if bytes(piece[PREAMBLE : PREAMBLE + 4]) != _PREFIX or is_empty(preamble):
             return
         tiff = TiffCheck.of(preamble, self._findings)
         if tiff is not None:
@@ -226,14 +238,11 @@ class _OneFile:
             tiff.feed(piece)
         else:
             self._findings.add(Reason.PREAMBLE, 0, "preamble", excerpt(preamble, 0, 4))
-        head = bytes(piece[:_HEAD])
-        for payload in find_payloads(head, start=True):
-            if payload.at < _PREAMBLE or (payload.name == "PE" and head.startswith(b"MZ")):
-                report_payload(self._findings, payload, head, 0, "preamble", private=False)
+        report_programs(self._findings, bytes(piece[:HEAD]))
 
     def _check_meta(self, head: bytes) -> None:
         """Group 0002 is regenerated on the way out, but a file is passed on as it is by others."""
-        meta = head[_PREAMBLE + 4 :] if head[_PREAMBLE : _PREAMBLE + 4] == _PREFIX else head
+        meta = head[PREAMBLE + 4 :] if head[PREAMBLE : PREAMBLE + 4] == _PREFIX else head
         if suspicious(meta, explicit=True) or len(meta) > 4096:
             examine(self._findings, meta, "UN", len(head) - len(meta), "file meta information", private=False)
 
@@ -254,9 +263,9 @@ class _OneFile:
             reason = Reason.BEYOND_LIMIT if "the limit" in error.message else Reason.MALFORMED
             self._findings.add(reason, error.offset + self._meta.data_offset, detail=error.message)
             return
-        is_dicom = bytes(piece[_PREAMBLE : _PREAMBLE + 4]) == _PREFIX
+        is_dicom = bytes(piece[PREAMBLE : PREAMBLE + 4]) == _PREFIX
         self._findings.add(Reason.MALFORMED if is_dicom else Reason.NOT_DICOM, error.offset, detail=error.message)
-        head = bytes(piece[:_HEAD])
+        head = bytes(piece[:HEAD])
         for payload in find_payloads(head, start=True):
             # Something else than DICOM is no business of ours, unless it is a program among the images.
             if payload.family in (Family.EXECUTABLE, Family.TEST, Family.MACROS) or is_dicom:

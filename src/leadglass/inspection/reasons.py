@@ -67,6 +67,7 @@ class Reason(Enum):
         Weight.QUARANTINE,
         "A frame decodes to more than it declares, or than any image has.",
     )
+    DECODER = "decoder", Weight.QUARANTINE, "A decoder crashed, hung or grew over a frame (in its sandbox)."
     CODESTREAM = "codestream", Weight.QUARANTINE, "A fragment does not begin as its transfer syntax says."
     CODESTREAM_SIZE = "codestream-size", Weight.QUARANTINE, "The codestream decodes to other dimensions than declared."
     OFFSET_TABLE = (
@@ -91,6 +92,7 @@ class Reason(Enum):
     SQL = "sql", Weight.FINDING, "A text looks like an injected SQL statement."
     FORMULA = "formula", Weight.FINDING, "A text would be run as a formula by a spreadsheet."
     LINE_FORGED = "line-break", Weight.FINDING, "A line break stands in a value of one line (forged log lines)."
+    PIXELS_BROKEN = "pixels-broken", Weight.FINDING, "A frame does not decode to what is declared."
     SIGNATURE_INVALID = "signature-invalid", Weight.FINDING, "A digital signature does not hold: something was altered."
     NOT_SCANNED = "not-scanned", Weight.FINDING, "Beyond the scanner's size limit: part of it was NOT SCANNED."
 
