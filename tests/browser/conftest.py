@@ -3,17 +3,18 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize, expect, sync_playwright
 
 from leadglass.server.web.signin.cookies import SESSION
 from tests.browser.chromium import chromium_path, launched
-from tests.browser.studies import store_studies
+from tests.browser.hostile import send_forgery, send_hostile
+from tests.browser.studies import phantom_files, store_studies
 from tests.served import Served
 from tests.server.web.people import link_secret, page_of, post, set_up
 
 #: Milliseconds until a condition that does not come about fails the test.
 PATIENCE = 30_000
-WIDE = {"width": 1280, "height": 800}
+WIDE: ViewportSize = {"width": 1280, "height": 800}
 
 Visit = Callable[..., Page]
 
@@ -69,6 +70,13 @@ def people(hospital: Served) -> dict[str, str]:
                 set_up(client, name, link_secret(made.text.replace("</code>", " ")))
                 sessions[who] = client.cookies[SESSION]
     return sessions
+
+
+@pytest.fixture(scope="session")
+def decisions(hospital: Served) -> None:
+    """What waits for a steward: objects 1 to 3 of the quarantine, and review 1."""
+    send_hostile(hospital)
+    send_forgery(hospital, next(iter(phantom_files().values())))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pydicom.uid import UID
 from leadglass.cli.phantom import phantom_series
 from leadglass.server.web.signin.cookies import SESSION
 from tests.browser.conftest import Visit, keep_session, new_context
+from tests.browser.hostile import send_forgery, send_hostile
 from tests.browser.picture import canvas, shown
 from tests.browser.test_viewer import until
 from tests.served import Served
@@ -44,6 +45,8 @@ def gallery(browser: Browser, furnished: Served, tmp_path_factory: pytest.TempPa
         folders.append(_folder(archive, f"study-{number}", files))
     archive.run("import", *folders)
     with archive:
+        send_hostile(archive)
+        send_forgery(archive, dict(phantom_series(SLICES))["CT0020.dcm"])
         yield archive
 
 
@@ -126,6 +129,18 @@ def test_console(look: Visit) -> None:
                 keep(look("administrator", "/devices", **options), f"devices-{ending}")
 
 
+def test_stewards_pages(look: Visit) -> None:
+    for scheme in ("light", "dark"):
+        for size in (WIDE, NARROW):
+            options = {"viewport": size, "color_scheme": scheme}
+            ending = f"{size['width']}-{scheme}"
+            keep(look("steward", "/studies", **options), f"waiting-{ending}")
+            keep(look("steward", "/quarantine", **options), f"quarantine-{ending}", whole=True)
+            keep(look("steward", "/quarantine/1", **options), f"quarantined-{ending}", whole=True)
+            keep(look("steward", "/reviews", **options), f"reviews-{ending}", whole=True)
+            keep(look("steward", "/reviews/1", **options), f"review-{ending}", whole=True)
+
+
 def test_viewer(look: Visit) -> None:
     study = str(pydicom.dcmread(BytesIO(next(iter(phantom_series(1)))[1])).StudyInstanceUID)
     page = look("clinician", f"/viewer/viewer?StudyInstanceUIDs={study}", viewport=WIDE)
@@ -151,10 +166,10 @@ def share(page: Page) -> None:
     expect(page.locator(".side li")).to_contain_text("noah.north")
 
 
-def keep(page: Page, name: str) -> None:
-    """As PNG of 256 colours at most, which is a quarter of the size and looks the same."""
+def keep(page: Page, name: str, *, whole: bool = False) -> None:
+    """As PNG of 256 colours at most, which is a quarter of the size and looks the same; `whole`: below the fold too."""
     PICTURES.mkdir(exist_ok=True)
-    picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
+    picture = Image.open(BytesIO(page.screenshot(full_page=whole))).convert("RGB")
     picture.quantize(256, dither=Image.Dither.NONE).save(PICTURES / f"{name}.png", optimize=True)
 
 

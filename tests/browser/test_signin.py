@@ -115,7 +115,12 @@ def test_an_idle_page_goes_away_with_its_session(browser: Browser, furnished: Se
             keep_session(context, archive, client.cookies[SESSION])
         page = context.new_page()
         page.goto("/devices")
+        page.evaluate("sessionStorage.setItem('search search', 'a name')")
         page.wait_for_url(re.compile(r"/sign-in\?next=%2Fdevices$"))
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert page.evaluate("sessionStorage.length") == 0
+        page.evaluate("sessionStorage.setItem('search search', 'of another tab, which saw no script')")
         page.goto("/users")
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert page.evaluate("sessionStorage.length") == 0
         context.close()

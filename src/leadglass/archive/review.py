@@ -29,7 +29,7 @@ __all__ = ["REASONS", "ListedReview", "ReviewRow", "accept", "reject", "review",
 REASONS = {
     "other-header": "the same pixels under another header",
     "other-encoding": "another encoding that cannot be compared without decoding",
-    "other-pixels": "OTHER PIXELS under a known SOP Instance UID; the sender was refused",
+    "other-pixels": "other pixels under a known SOP Instance UID; the sender was refused",
     "study-of-another-patient-or-site": "its Study Instance UID belongs to another patient or site",
     "series-of-another-study": "its Series Instance UID belongs to another study",
 }

@@ -31,12 +31,13 @@ _SOON_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class HeldLine:
-    """An object in words. `standing` is undecided, due or overdue while nobody has decided, else its state."""
+    """An object in words; `meaning` is that of its first reason. `standing` is undecided, due or overdue while nobody has decided, else its state."""
 
     number: int
     sender: str
     instance: str
     reasons: tuple[str, ...]
+    meaning: str
     arrived: str
     times: int
     due: str
@@ -51,6 +52,7 @@ class HeldLine:
             sender=row["principal"].partition(":")[2],
             instance=row["sop_instance"],
             reasons=tuple(dict.fromkeys(finding["code"] for finding in row["findings"])),
+            meaning=next((finding["meaning"] for finding in row["findings"]), ""),
             arrived=present.moment(row["created"]),
             times=row["attempts"],
             due=present.day(row["due"]),

@@ -36,7 +36,10 @@ document.addEventListener("keydown", (pressed) => {
   }
 });
 
-// A search is kept for the way back from a study, in this tab only and until sign-out: no address names a patient.
+// A search is kept for the way back from a study, in this tab only and while its session lasts: no address names a
+// patient. Pages for people who have not signed in forget it, however the session ended.
+const idle = Number(document.body.dataset.idle);
+if (!idle) sessionStorage.clear();
 const remembered = document.querySelector("form[data-remember]");
 if (remembered) {
   const key = `search ${remembered.id}`;
@@ -52,11 +55,13 @@ if (remembered) {
 document.querySelector('form[action="/sign-out"]')?.addEventListener("submit", () => sessionStorage.clear());
 
 // The session is over: what htmx asked for cannot be put into this page.
-const signInAgain = () => location.replace(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+const signInAgain = () => {
+  sessionStorage.clear();
+  location.replace(`/sign-in?next=${encodeURIComponent(location.pathname)}`);
+};
 document.addEventListener("htmx:before:swap", (swap) => swap.detail.ctx?.response?.status === 401 && signInAgain());
 
 // A page goes away with its idle session. Requests that it makes keep the session alive.
-const idle = Number(document.body.dataset.idle);
 if (idle) {
   let end = 0;
   const keepAlive = () => {
