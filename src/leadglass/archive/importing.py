@@ -67,6 +67,8 @@ def import_file(archive: "Archive", principal: Principal, file: BinaryIO, *, iss
     that the files before it are still told of. Raises NotAvailable when the archive itself cannot go on."""
     try:
         meta = read_file_meta(file)
+        file.seek(0)
+        head = file.read(meta.data_offset)
     except DataSetError as error:
         return Imported(ImportOutcome.NOT_DICOM, error.message)
     except OSError as error:
@@ -79,6 +81,7 @@ def import_file(archive: "Archive", principal: Principal, file: BinaryIO, *, iss
         operation=Operation.IMPORT,
         site=site,
         issuer=issuer,
+        head=head,
     )
     try:
         return _store(archive, principal, file, received)

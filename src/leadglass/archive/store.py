@@ -7,7 +7,7 @@ has to be cut first, `quarantine` what is held back.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from leadglass.errors import DataSetError, IdentityConflict, LeadglassError, Not
 from leadglass.index.attributes import INSTANCE_FIELDS, WANTED_SEQUENCES, WANTED_TAGS
 from leadglass.inspection.engines import Scans
 from leadglass.inspection.inspector import Inspector, Verdict, VerdictKind
+from leadglass.inspection.preamble import HeadCheck
 from leadglass.model import Operation, Principal
 from leadglass.pack.writer import StoredObject
 
@@ -66,6 +67,8 @@ class Received:
     study: str = ""
     pardoned: frozenset[str] = frozenset()
     releases: int = 0
+    #: What precedes the data set in a file. It is looked at, and not kept.
+    head: bytes = field(default=b"", repr=False)
 
 
 class StoreSession:
@@ -89,6 +92,7 @@ class StoreSession:
             may_disarm=not self._syntax.deflated,
         )
         self._scans = _started(archive, self._inspector)
+        self._head = HeadCheck(self._inspector.findings, received.head)
         self._object = archive.packs.begin()
         self._unchecked = 0
         self.study = ""
@@ -110,6 +114,7 @@ class StoreSession:
         when a scanner that is configured does not answer."""
         view = memoryview(data)
         self._inspector.feed(view)
+        self._head.feed(view)
         with _refusing():
             self._scans.feed(view)
         self._object.write(view)
@@ -125,6 +130,7 @@ class StoreSession:
         holds it back (it is then kept apart), IdentityConflict when other pixels are known under its UID (it is then
         kept for comparison), OutOfResources.
         """
+        self._head.finish()
         with _refusing():
             self._scans.finish()
         verdict = self._inspector.finish()

@@ -21,6 +21,8 @@ class FileSplitter:
 
     def __init__(self) -> None:
         self.meta: FileMeta | None = None
+        #: Preamble and meta information as they were, once `meta` is there.
+        self.head = b""
         self._held = bytearray()
         self._seen = _START
 
@@ -49,6 +51,7 @@ class FileSplitter:
         held = bytes(self._held)
         self._held.clear()
         self.meta = read_file_meta(BytesIO(held))
+        self.head = held[: self.meta.data_offset]
         return memoryview(held)[self.meta.data_offset :]
 
     def _complete(self) -> bool:

@@ -3,9 +3,15 @@
 from struct import Struct
 from typing import Final
 
+from leadglass.inspection.payloads import find_payloads
 from leadglass.inspection.reasons import Reason
+from leadglass.inspection.values import report_payload
 from leadglass.inspection.verdict import Findings, excerpt
 
+PREAMBLE: Final = 128
+_PREFIX: Final = b"DICM"
+#: Bytes of a file in which what it begins with is looked for.
+HEAD: Final = 192 * 1024
 _CLASSIC: Final = {b"II*\0": "<", b"MM\0*": ">"}
 _BIG: Final = {b"II+\0": "<", b"MM\0+": ">"}
 _MOST_ENTRIES: Final = 512
@@ -15,6 +21,39 @@ _MOST_TYPE: Final = 18
 
 def is_empty(preamble: bytes) -> bool:
     return not preamble.strip(b"\0")
+
+
+def report_programs(findings: Findings, head: bytes) -> None:
+    """`head`: the first bytes of a file. What it would be to whoever looks at its beginning and not at its name."""
+    for payload in find_payloads(head, start=True):
+        if payload.at < PREAMBLE or (payload.name == "PE" and head.startswith(b"MZ")):
+            report_payload(findings, payload, head, 0, "preamble", private=False)
+
+
+class HeadCheck:
+    """What precedes a data set in a file, of which only the data set is kept. `head`: preamble and File Meta
+    Information; a program in them may go on in the data set, whose first bytes are fed."""
+
+    def __init__(self, findings: Findings, head: bytes) -> None:
+        self._findings = findings
+        self._held = bytearray(head)
+        self._wanted = head[PREAMBLE : PREAMBLE + len(_PREFIX)] == _PREFIX and not is_empty(head[:PREAMBLE])
+
+    def feed(self, data: memoryview) -> None:
+        if self._wanted:
+            self._held += data[: HEAD - len(self._held)]
+            if len(self._held) >= HEAD:
+                self.finish()
+
+    def finish(self) -> None:
+        if not self._wanted:
+            return
+        self._wanted = False
+        head = bytes(self._held)
+        preamble = head[:PREAMBLE]
+        if TiffCheck.of(preamble, self._findings) is None:
+            self._findings.add(Reason.PREAMBLE, 0, "preamble", excerpt(preamble, 0, 4))
+        report_programs(self._findings, head)
 
 
 class TiffCheck:

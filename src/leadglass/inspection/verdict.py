@@ -102,8 +102,8 @@ class Verdict:
         return frozenset(code for code in self.reasons if kind_of(BY_CODE[code].weight) is kind)
 
     def reported(self) -> tuple[str, ...]:
-        """Codes of what is let pass and reported."""
-        return tuple(code for code in self.reasons if BY_CODE[code].weight is Weight.FINDING)
+        """Codes of what does not keep the object out and is reported."""
+        return tuple(code for code in self.reasons if BY_CODE[code].weight in (Weight.FINDING, Weight.DISARM))
 
 
 def kind_of(weight: Weight) -> VerdictKind:

@@ -179,7 +179,12 @@ class _FilePart:
             return
         if self._session is None:
             self._received = Received(
-                meta.sop_class, meta.sop_instance, meta.transfer_syntax, self._sender.peer, study=self._sender.study
+                meta.sop_class,
+                meta.sop_instance,
+                meta.transfer_syntax,
+                self._sender.peer,
+                study=self._sender.study,
+                head=self._splitter.head,
             )
             self._session = StoreSession(self._archive, self._sender.principal, self._received)
         if len(data):
