@@ -5,7 +5,8 @@ from functools import partial
 
 from leadglass.inspection.reasons import Reason
 from leadglass.inspection.verdict import VerdictKind
-from tests.dicom.builders import nested
+from tests.dicom.builders import item
+from tests.dicom.builders import nested as nested_items
 from tests.hostile import samples as s
 from tests.hostile.case import (
     CDA,
@@ -22,6 +23,7 @@ from tests.hostile.case import (
     case_of,
     clean,
     document,
+    element,
     encapsulated,
     encode,
     fragments,
@@ -59,6 +61,25 @@ def texts() -> Iterator[Case]:
         VerdictKind.ACCEPT,
         Reason.SSN,
         lambda: whole({0x00104000: (b"LT", b"SSN 536-90-4399.")}),
+    )
+    nested = {0x0040A730: (b"SQ", item(element(0x0040A160, b"UT", b"His number is 536-90-4399.")))}
+    yield case_of("text SSN in a report", VerdictKind.ACCEPT, Reason.SSN, lambda: whole(nested))
+    yield case_of(
+        "text SSN in a private UN", VerdictKind.ACCEPT, Reason.SSN, lambda: whole(private(b"536-90-4399 ", b"UN"))
+    )
+    number = s.cda(inside=b'<id root="2.16.840.1.113883.4.1" extension="536-90-4399"/>'.ljust(200_000))
+    yield case_of("CDA with a SSN", VerdictKind.ACCEPT, Reason.SSN, lambda: document(CDA, "text/xml", number))
+    yield case_of(
+        "text spaces behind a quote",
+        VerdictKind.ACCEPT,
+        Reason.MARKUP,
+        lambda: whole({0x0040A160: (b"UT", b"<script>'".ljust(60_000))}),
+    )
+    yield case_of(
+        "text flood of SSNs",
+        VerdictKind.ACCEPT,
+        Reason.SSN,
+        lambda: whole({0x0040A160: (b"UT", b"536-90-4399 " * 80_000)}),
     )
     yield case_of(
         "text bare SSN", VerdictKind.ACCEPT, Reason.SSN_BARE, lambda: whole({0x00100020: (b"LO", b"536904399")})
@@ -130,7 +151,9 @@ def look_alikes() -> Iterator[Case]:
     yield accepted("MTL", lambda: document(MTL, "model/mtl", b"newmtl a\nKd 1 1 1\nmap_Kd skin.png\n"))
     yield accepted("TIFF", _tiff, Reason.TIFF)
     yield accepted(
-        "nested 64 deep", lambda: part10(encode(clean()) + nested(64)[: -len(nested(0)) or None]), Reason.ELEMENT_ORDER
+        "nested 64 deep",
+        lambda: part10(encode(clean()) + nested_items(64)[: -len(nested_items(0)) or None]),
+        Reason.ELEMENT_ORDER,
     )
 
 

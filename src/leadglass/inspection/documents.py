@@ -7,13 +7,16 @@ from leadglass.inspection.cda import CdaReader
 from leadglass.inspection.models import StlReader, WavefrontReader
 from leadglass.inspection.pdf import PdfReader
 from leadglass.inspection.reasons import Reason
-from leadglass.inspection.values import OpaqueStream, Receiver
+from leadglass.inspection.text import MOST_NUMBERS, social_security_numbers
+from leadglass.inspection.values import BLOCK, OpaqueStream, Receiver
 from leadglass.inspection.verdict import Findings
 
 ENCAPSULATED_DOCUMENT: Final = 0x00420011
 MIME_TYPE: Final = 0x00420012
 #: Bytes by which a document is recognised.
 _SNIFFED: Final = 1024
+#: A number and what must not stand beside it.
+_AROUND_NUMBER: Final = 16
 
 #: SOP class → the media type that its IOD fixes.
 _MEDIA_TYPES: Final[Mapping[str, str]] = {
@@ -81,7 +84,7 @@ class DocumentStream:
         if media_type == "application/pdf":
             readers.append(PdfReader(*place))
         elif media_type == "text/xml":
-            readers.append(CdaReader(*place))
+            readers += (CdaReader(*place), _Identifiers(*place))
         elif media_type == "model/stl":
             readers.append(StlReader(*place))
         elif media_type in ("model/obj", "model/mtl"):
@@ -118,6 +121,38 @@ def _is_wavefront(head: bytes) -> bool:
     lines = [line.split() for line in head.splitlines() if line.strip() and not line.startswith(b"#")]
     known = (b"v", b"vn", b"vt", b"vp", b"f", b"l", b"p", b"o", b"g", b"s", b"usemtl", b"mtllib", b"newmtl")
     return bool(lines) and lines[0][0] in known
+
+
+class _Identifiers:
+    """Social Security numbers in a document that is text: an `id` of a CDA often is one."""
+
+    def __init__(self, findings: Findings, offset: int, path: str) -> None:
+        self._findings = findings
+        self._offset = offset
+        self._path = path
+        self._held = bytearray()
+        self._left = MOST_NUMBERS
+        self._seen = 0
+
+    def feed(self, part: memoryview) -> None:
+        self._held += part
+        if len(self._held) >= BLOCK:
+            self._look(keep=_AROUND_NUMBER)
+
+    def finish(self) -> None:
+        self._look(keep=0)
+
+    def _look(self, *, keep: int) -> None:
+        data = bytes(self._held)
+        looked = len(data) - keep
+        for remark in social_security_numbers(data) if self._left > 0 else ():
+            if self._seen <= remark.at < looked:
+                self._left -= 1
+                self._findings.add(remark.reason, self._offset + remark.at, self._path)
+        # A number that begins before the border has been seen as a whole; a byte of what stands before it is kept.
+        self._seen = min(1, looked)
+        self._offset += looked - self._seen
+        del self._held[: looked - self._seen]
 
 
 class _Foreign(OpaqueStream):

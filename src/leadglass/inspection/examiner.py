@@ -29,7 +29,15 @@ from leadglass.inspection.pixels import image_of, is_overlay, overlay_length
 from leadglass.inspection.reasons import BY_CODE, Reason
 from leadglass.inspection.signed import DIGITAL_SIGNATURES_SEQUENCE
 from leadglass.inspection.text import suspicious
-from leadglass.inspection.values import OpaqueStream, Receiver, TextStream, Window, examine, report_payload
+from leadglass.inspection.values import (
+    OpaqueStream,
+    Receiver,
+    TextStream,
+    UnknownStream,
+    Window,
+    examine,
+    report_payload,
+)
 from leadglass.inspection.verdict import Findings, tag_text
 from leadglass.model import DataSetLimits
 
@@ -215,7 +223,8 @@ class Examiner(DataSetScanner):
         if is_overlay(tag):
             expected = overlay_length(self._elements, tag, self._syntax.little_endian)
             self._compare_lengths(expected, length, offset, path)
-        return OpaqueStream(self._findings, offset, path, private=self._is_removable(tag))
+        make = UnknownStream if vr == "UN" else OpaqueStream
+        return make(self._findings, offset, path, private=self._is_removable(tag))
 
     def _pixel_stream(self, bulk: Bulk) -> Receiver | None:
         described: Mapping[int, Element] = self._elements if not self._stack else self._sink

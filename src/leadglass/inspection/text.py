@@ -5,6 +5,7 @@ Texts are shown safely everywhere here (escaped, quoted, bound as parameters); o
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from string import ascii_letters, digits
 from typing import Final, NamedTuple
 
@@ -29,16 +30,21 @@ _IDENTIFIER_VRS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "U
 #: PS3.5 6.2: one line, without control characters except ESC.
 _ONE_LINE: Final = TEXT_VRS - {"LT", "ST", "UT"}
 
-_FORMATTED: Final = re.compile(rb"(?<![0-9A-Za-z.-])[0-9]{3}-[0-9]{2}-[0-9]{4}(?![0-9A-Za-z-])")
-_BARE: Final = re.compile(rb"(?<![0-9A-Za-z._-])[0-9]{9}(?![0-9A-Za-z._-])")
+#: Three, two and four digits as the Social Security Administration gives them out: none is all zeros.
+_FORMATTED: Final = re.compile(
+    rb"(?<![0-9A-Za-z.-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9A-Za-z-])"
+)
+_BARE: Final = re.compile(rb"(?<![0-9A-Za-z._-])(?!000|666|9)[0-9]{3}(?!00)[0-9]{2}(?!0000)[0-9]{4}(?![0-9A-Za-z._-])")
+#: Numbers that are looked at closely in one text.
+MOST_NUMBERS: Final = 1024
 _ESCAPE: Final = re.compile(rb"\x1b[\]\[PX^_c]")
 _MARKUP: Final = re.compile(
     rb"<\s*(?:script|svg|iframe|object|embed|img|meta|link|style)\b|javascript:|\bon(?:error|load|click|mouseover)\s*="
 )
 _SQL: Final = re.compile(
-    rb"'\s*or\s+'?\w+'?\s*=|\bunion\s+(?:all\s+)?select\b|;\s*(?:drop|delete|insert|update)\s+\w+|'\s*;?\s*--|xp_cmdshell"
+    rb"'\s*or\s+'?\w+'?\s*=|\bunion\s+(?:all\s+)?select\b|;\s*(?:drop|delete|insert|update)\s+\w+|'\s*+;?\s*+--|xp_cmdshell"
 )
-_FORMULA: Final = re.compile(rb"(?:^|\\)\s*[=+@-]\s*[a-z]+[^\\]{0,64}?[(|!]")
+_FORMULA: Final = re.compile(rb"(?:^|\\)\s*[=+@-]\s*[a-z]++[^\\]{0,64}?[(|!]")
 _LINE_BREAK: Final = re.compile(rb"[^\x00-\x1f][\r\n]+[^\x00-\x1f ]")
 _PATH: Final = re.compile(rb"[/:]|(?:^|\\)\s*\.\.|%2f|[a-z]:")
 
@@ -125,6 +131,6 @@ def remarks(value: bytes, vr: str) -> Iterator[Remark]:
 def social_security_numbers(value: bytes) -> Iterator[Remark]:
     """Each number that the Social Security Administration could have issued (python-stdnum). They are never shown."""
     for reason, pattern in ((Reason.SSN, _FORMATTED), (Reason.SSN_BARE, _BARE)):
-        for match in pattern.finditer(value):
+        for match in islice(pattern.finditer(value), MOST_NUMBERS):
             if ssn.is_valid(match[0].decode("ascii")):
                 yield Remark(reason, match.start(), 0, "")

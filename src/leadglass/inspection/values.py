@@ -16,6 +16,11 @@ BLOCK: Final = 64 * 1024
 _SAMPLE: Final = 4096
 #: What is looked for in texts is shorter.
 _TEXT_OVERLAP: Final = 128
+#: To look at a text closely costs as much as so many bytes of it, however short it is.
+_LOOK: Final = 256
+
+#: PS3.5 6.1.3: of the control characters a text has these five.
+_OF_TEXT: Final = bytes(each for each in range(256) if each >= 0x20 or each in b"\t\n\f\r\x1b")
 
 _REASONS: Final = {
     Family.EXECUTABLE: Reason.EXECUTABLE,
@@ -80,6 +85,18 @@ class OpaqueStream:
             self._findings.add(Reason.HIGH_ENTROPY, self._offset, self._path)
 
 
+class UnknownStream(OpaqueStream):
+    """A value of VR UN: searched as any opaque one, and read if it is a text. Values that went through Implicit VR have
+    no other VR (PS3.5 6.2.2)."""
+
+    def finish(self) -> None:
+        text = bytes(self._held)
+        # All of it is still there when nothing has been looked at.
+        if self._start and not text.rstrip(b"\0").translate(None, _OF_TEXT) and suspicious(text, explicit=False):
+            examine_text(self._findings, text, "UN", self._offset, self._path)
+        super().finish()
+
+
 class TextStream:
     """A text that is too long to be held, or comes in pieces."""
 
@@ -142,7 +159,7 @@ class Window:
 
 def examine_text(findings: Findings, value: bytes, vr: str, offset: int, path: str, *, is_code: bool = False) -> None:
     """`is_code`: a code of a terminology, many of which have nine digits (SNOMED CT)."""
-    if not findings.may_read(len(value)):
+    if not findings.may_read(len(value) + _LOOK):
         return
     for remark in remarks(value, vr):
         if is_code and remark.reason is Reason.SSN_BARE:
