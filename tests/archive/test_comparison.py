@@ -12,8 +12,12 @@ from PIL import Image
 from leadglass.archive.archive import Archive
 from leadglass.archive.comparison import Comparison, Side, compared_picture, comparing
 from leadglass.archive.decoding import Decoding
-from leadglass.archive.review import accept, reject, reviews
+from leadglass.archive.query import STUDY_ROOT, QueryRequest
+from leadglass.archive.retrieve import retrieve
+from leadglass.archive.review import REASONS, accept, reject, reviews
+from leadglass.dicom import tags
 from leadglass.errors import DecodingFailed, IdentityConflict, NotAuthorised, NotFound, ProofTooOld
+from leadglass.index.rows import InstanceState
 from leadglass.model import DataSetLimits, Principal, Role
 from leadglass.pixels.difference import Box
 from leadglass.pixels.limits import DecoderLimits
@@ -158,6 +162,18 @@ def test_decided_it_is_compared_with_what_was_shown(furnished: Served, tmp_path:
         with comparing(archive, STEWARD, number) as comparison:
             assert "PixelData" in named(comparison)
             assert comparison.kept.digest != comparison.arrived.digest
+
+
+def test_an_image_over_which_a_decoder_came_to_grief_is_asked_about(furnished: Served, tmp_path: Path) -> None:
+    with opened(furnished.copy(tmp_path)) as archive:
+        put(archive, ct(study=STUDY))
+        asked = QueryRequest(STUDY_ROOT, {tags.QUERY_RETRIEVE_LEVEL: "STUDY", tags.STUDY_INSTANCE_UID: STUDY})
+        with retrieve(archive, device("viewer", Role.CLINICIAN), asked) as retrieval:
+            retrieval.note_decoder(retrieval.instances[0], "CRASHED")
+        (listed,) = reviews(archive, STEWARD)
+        assert "decoder" in REASONS[listed.reason]
+        reject(archive, STEWARD, listed.id)
+        assert [row.state for row in archive.index.all_instances()] == [InstanceState.REJECTED]
 
 
 def test_accepting_asks_a_user_for_a_fresh_proof(furnished: Served, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from leadglass.dicom.charset import parse_charsets
 from leadglass.dicom.dictionary import keyword_of
 from leadglass.dicom.differences import Content, Difference, Path, contents, differences
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
-from leadglass.errors import NotFound
+from leadglass.errors import DataSetError, DecodingFailed, NotAvailable, NotFound
 from leadglass.index.rows import InstanceRow, InstanceState
 from leadglass.model import Operation, Principal
 from leadglass.pixels.difference import Box
@@ -88,6 +88,16 @@ class PixelsCompared:
     differing: tuple[FrameDifference, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Problems: why there is nothing of elements or of pixels."""
+
+    elements: tuple[ElementDifference, ...] = ()
+    elements_problem: str = ""
+    pixels: PixelsCompared | None = None
+    pixels_problem: str = ""
+
+
 class Comparison:
     """What one review is about, for as long as `comparing` lasts."""
 
@@ -97,6 +107,21 @@ class Comparison:
         self._frames = Frames(archive)
         self.kept, self.arrived = retrieval.instances
         self.shows_images = shows_images
+
+    def found(self, decoding: Decoding) -> Found:
+        """All that can be compared. Raises VerificationFailed."""
+        elements: tuple[ElementDifference, ...] = ()
+        pixels: PixelsCompared | None = None
+        elements_problem = pixels_problem = ""
+        try:
+            elements = self.elements()
+        except DataSetError as error:
+            elements_problem = error.message
+        try:
+            pixels = self.pixels(decoding)
+        except (NotFound, DecodingFailed, NotAvailable) as error:
+            pixels_problem = error.message
+        return Found(elements, elements_problem, pixels, pixels_problem)
 
     def elements(self) -> tuple[ElementDifference, ...]:
         """Those that differ, at most MOST_LISTED. Raises DataSetError beyond MOST_ELEMENTS, VerificationFailed."""

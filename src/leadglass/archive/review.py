@@ -12,6 +12,7 @@ from leadglass.archive.authorise import authorise, scope_of
 from leadglass.archive.committer import Writing
 from leadglass.archive.freshness import require_fresh
 from leadglass.archive.header import stored_elements
+from leadglass.archive.retrieve import DECODER_FAILED
 from leadglass.dicom.attributes import decode_elements
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import NotFound, UsageError
@@ -32,6 +33,7 @@ REASONS = {
     "other-pixels": "other pixels under a known SOP Instance UID; the sender was refused",
     "study-of-another-patient-or-site": "its Study Instance UID belongs to another patient or site",
     "series-of-another-study": "its Series Instance UID belongs to another study",
+    DECODER_FAILED: "a decoder came to grief over its pixels; it is shown until somebody rejects it",
 }
 
 

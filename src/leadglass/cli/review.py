@@ -1,65 +1,69 @@
 """`leadglass review`: what is kept but not shown until a steward decides."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Any
 
 import typer
 
 from leadglass.cli.access import verbs
+from leadglass.cli.deciding import Decision, Number, Row, Waiting, fields
 from leadglass.cli.options import Config, Data, Keys
 from leadglass.cli.tables import show as show_table
-from leadglass.cli.text import printable
 
-app = typer.Typer(help="Unverified and revised objects: list, show, accept, reject.", no_args_is_help=True)
-Number = Annotated[int, typer.Argument(help="Number of the review, from `review list`.")]
+app = Waiting(
+    noun="review",
+    help="Unverified and revised objects: list, show, compare, accept, reject.",
+    states=("open", "accepted", "rejected"),
+    columns={
+        "number": lambda row: str(row["id"]),
+        "SOP instance": lambda row: str(row["sop_instance_uid"]),
+        "study": lambda row: str(row["study_uid"]),
+        "reason": lambda row: str(row["what"]),
+    },
+    lines=fields,
+    show_help="One object: what it claims, and what is on record.",
+    decisions=(
+        Decision("accept", "accepted", "Show the object; a version shown before under its UID stays, superseded."),
+        Decision("reject", "rejected", "Keep the object hidden."),
+    ),
+).commands()
 
-REASONS = {
-    "other-header": "the same pixels under another header",
-    "other-encoding": "another encoding that cannot be compared without decoding",
-    "other-pixels": "OTHER PIXELS under a known SOP Instance UID; the sender was refused",
-    "study-of-another-patient-or-site": "its Study Instance UID belongs to another patient or site",
-    "series-of-another-study": "its Series Instance UID belongs to another study",
-}
 
-
-@app.command("list")
-def list_(
-    data: Data,
-    keys: Keys,
-    state: Annotated[str, typer.Option(help="open, accepted or rejected")] = "open",
-    config: Config = None,
-) -> None:
-    """What waits for a decision."""
+@app.command()
+def compare(number: Number, data: Data, keys: Keys, config: Config = None) -> None:
+    """Which elements and which pixels differ from what is shown under the same UID; neither values nor pictures."""
     with verbs(data, keys, config) as archive:
-        rows: list[dict[str, Any]] = archive.call("review-list", {"state": state})
-    if not rows:
-        typer.echo(f"Nothing is {state}.")
+        found: Row = archive.call("review-compare", {"id": number})
+    for line in _pixels(found["pixels"], found["pixels_problem"]):
+        typer.echo(line)
+    if not found["elements"]:
+        typer.echo(found["elements_problem"] or "No element differs.")
         return
     show_table(
-        ("number", "SOP instance", "study", "reason"),
-        ((str(row["id"]), row["sop_instance_uid"], row["study_uid"], REASONS[row["reason"]]) for row in rows),
+        ("element", "keyword", "shown", "arrived"),
+        ((each["path"], each["keyword"], _value(each["kept"]), _value(each["arrived"])) for each in found["elements"]),
     )
 
 
-@app.command()
-def show(number: Number, data: Data, keys: Keys, config: Config = None) -> None:
-    """One object: what it claims, and what is on record."""
-    with verbs(data, keys, config) as archive:
-        row: dict[str, Any] = archive.call("review-show", {"id": number})
-    for name, value in row.items():
-        typer.echo(f"{name.replace('_', ' '):24} {printable(str(value))}")
+def _pixels(pixels: Row | None, problem: str) -> Iterator[str]:
+    if pixels is None:
+        yield f"Pixels are not compared: {problem}"
+        return
+    shown, arrived = pixels["frames"]
+    if shown != arrived:
+        yield f"What is shown has {shown} frames, what arrived {arrived}."
+    for frame in pixels["differing"]:
+        box = frame["box"]
+        yield (
+            f"frame {frame['number']}: {frame['pixels']} of {frame['of']} pixels differ by up to {frame['largest']:g}, "
+            f"in columns {box['left']} to {box['right']}, rows {box['top']} to {box['bottom']}"
+        )
+    if not pixels["differing"]:
+        yield f"No pixel differs in {pixels['compared']} of {shown} frames."
 
 
-@app.command()
-def accept(number: Number, data: Data, keys: Keys, config: Config = None) -> None:
-    """Show the object; a version shown before under its UID stays, superseded."""
-    with verbs(data, keys, config) as archive:
-        archive.call("review-accept", {"id": number})
-    typer.echo(f"accepted {number}")
-
-
-@app.command()
-def reject(number: Number, data: Data, keys: Keys, config: Config = None) -> None:
-    """Keep the object hidden."""
-    with verbs(data, keys, config) as archive:
-        archive.call("review-reject", {"id": number})
-    typer.echo(f"rejected {number}")
+def _value(value: dict[str, Any] | None) -> str:
+    if value is None:
+        return "absent"
+    length = "" if value["length"] is None else f" {value['length']} {'items' if value['vr'] == 'SQ' else 'bytes'}"
+    return f"{value['vr']}{length}"

@@ -11,6 +11,8 @@ from leadglass.archive import quarantine
 from leadglass.archive import review as reviewing
 from leadglass.archive.archive import Archive
 from leadglass.archive.authorise import authorise
+from leadglass.archive.comparison import comparing
+from leadglass.archive.decoding import Decoding
 from leadglass.archive.devices import Credential, Enrolment, described
 from leadglass.archive.diagnosis import device_events, diagnose
 from leadglass.archive.fsck import fsck
@@ -20,6 +22,8 @@ from leadglass.archive.tokens import TokenRequest, token_described
 from leadglass.archive.users import NewUser, user_described
 from leadglass.crypto.certificates import parse_certificate
 from leadglass.model import Operation, Principal
+from leadglass.pixels.limits import DecoderLimits
+from leadglass.pixels.pool import DecoderPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +148,22 @@ def _reinspect(call: Call) -> dict[str, Any]:
 
 
 def _review_list(call: Call) -> list[dict[str, Any]]:
-    return [dataclasses.asdict(row) for row in reviewing.reviews(call.archive, call.principal, call.params["state"])]
+    rows = reviewing.reviews(call.archive, call.principal, call.params["state"])
+    return [{**dataclasses.asdict(row), "what": reviewing.REASONS[row.reason]} for row in rows]
 
 
 def _review_show(call: Call) -> dict[str, Any]:
     return dataclasses.asdict(reviewing.review(call.archive, call.principal, call.params["id"]))
+
+
+def _review_compare(call: Call) -> dict[str, Any]:
+    """Decoders of its own: those of the web door, if there is one, are for who looks at images."""
+    pool = DecoderPool(DecoderLimits(workers=1))
+    try:
+        with comparing(call.archive, call.principal, call.params["id"]) as comparison:
+            return dataclasses.asdict(comparison.found(Decoding(pool, call.archive.limits)))
+    finally:
+        pool.close()
 
 
 def _review_accept(call: Call) -> None:
@@ -201,6 +216,7 @@ VERBS: dict[str, Callable[[Call], Any]] = {
     "reinspect": _reinspect,
     "review-list": _review_list,
     "review-show": _review_show,
+    "review-compare": _review_compare,
     "review-accept": _review_accept,
     "review-reject": _review_reject,
 }

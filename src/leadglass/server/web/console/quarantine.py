@@ -31,7 +31,8 @@ _SOON_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class HeldLine:
-    """An object in words; `meaning` is that of its first reason. `standing` is undecided, due or overdue while nobody has decided, else its state."""
+    """An object in words; `meaning` is that of its first reason. `standing` is undecided, due or overdue while nobody
+    has decided, else its state."""
 
     number: int
     sender: str

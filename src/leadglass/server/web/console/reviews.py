@@ -10,8 +10,7 @@ from starlette.routing import BaseRoute, Route
 from leadglass.archive.archive import Archive
 from leadglass.archive.comparison import (
     MOST_LISTED,
-    Comparison,
-    ElementDifference,
+    Found,
     FrameDifference,
     PixelsCompared,
     Side,
@@ -21,10 +20,7 @@ from leadglass.archive.comparison import (
 from leadglass.archive.decoding import Decoding
 from leadglass.archive.review import REASONS, ListedReview, ReviewRow, accept, reject, review, reviews
 from leadglass.errors import (
-    DataSetError,
-    DecodingFailed,
     LeadglassError,
-    NotAvailable,
     NotFound,
     ProofTooOld,
     UsageError,
@@ -84,13 +80,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What the page shows of a comparison, and of its frames `shown`. Problems: why there is none of elements or of
-    pixels."""
+    """What the page shows of a comparison; of the frames that differ one is `shown`."""
 
-    elements: tuple[ElementDifference, ...] = ()
-    elements_problem: str = ""
-    pixels: PixelsCompared | None = None
-    pixels_problem: str = ""
+    found: Found
     shown: FrameDifference | None = None
     shows_images: bool = False
 
@@ -148,24 +140,11 @@ class ReviewPages:
         principal, number = principal_of(request), request.path_params["number"]
         try:
             with comparing(self._archive, principal, number, peer_of(request)) as comparison:
-                elements, elements_problem = self._elements(comparison)
-                pixels, pixels_problem = self._pixels(comparison)
-                shown = _chosen(pixels, request.query_params.get("frame", ""))
-                return Compared(elements, elements_problem, pixels, pixels_problem, shown, comparison.shows_images)
+                found = comparison.found(self._decoding)
+                shown = _chosen(found.pixels, request.query_params.get("frame", ""))
+                return Compared(found, shown, comparison.shows_images)
         except NotFound as error:
-            return Compared(elements_problem=error.message)
-
-    def _elements(self, comparison: Comparison) -> tuple[tuple[ElementDifference, ...], str]:
-        try:
-            return comparison.elements(), ""
-        except DataSetError as error:
-            return (), error.message
-
-    def _pixels(self, comparison: Comparison) -> tuple[PixelsCompared | None, str]:
-        try:
-            return comparison.pixels(self._decoding), ""
-        except (NotFound, DecodingFailed, NotAvailable) as error:
-            return None, error.message
+            return Compared(Found(elements_problem=error.message, pixels_problem=error.message))
 
     def _picture(self, request: Request) -> Response:
         given, principal = request.path_params, principal_of(request)
