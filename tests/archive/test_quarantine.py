@@ -1,7 +1,10 @@
 """What inspection holds back: kept once and sealed, shown to nobody, released as it was seen or destroyed for good."""
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -16,12 +19,14 @@ from leadglass.archive.quarantine import (
     release,
 )
 from leadglass.errors import NotAuthorised, NotFound, Quarantined, UsageError
+from leadglass.index.held_rows import QuarantineRow
 from leadglass.model import Level, Role, Scope
 from tests.archive.opened import LOCAL, checked, device, opened, put
 from tests.clients import ROOT, ct, instance_of
 from tests.hostile.samples import EICAR_FILE
 from tests.served import Served
 
+T = TypeVar("T")
 STUDY = f"{ROOT}.60"
 STEWARD = device("steward", Role.STEWARD)
 NORTHERN = device("northern", Role.STEWARD, "north")
@@ -102,6 +107,56 @@ def test_what_was_not_on_record_holds_it_back_still(furnished: Served, tmp_path:
             release(archive, STEWARD, number)
         assert quarantine_row(archive, STEWARD, number).state == "held"
         assert list(archive.index.all_instances()) == []
+
+
+def test_what_is_decided_meanwhile_is_not_stored(
+    furnished: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place and the decision are one transaction: a steward who destroys it first wins."""
+    with opened(furnished.copy(tmp_path)) as archive:
+        number = held_back(archive)
+
+        class Overtaken:
+            def __init__(self, row: QuarantineRow) -> None:
+                self._reader = open_quarantined(archive, row)
+
+            def chunks(self) -> Iterator[bytes]:
+                yield from map(bytes, self._reader.chunks())
+                destroy(archive, LOCAL, number)
+
+        monkeypatch.setattr("leadglass.archive.quarantine.open_quarantined", lambda _, row: Overtaken(row))
+        with pytest.raises(UsageError, match="destroyed already"):
+            release(archive, STEWARD, number)
+        assert list(archive.index.all_instances()) == []
+        assert list(archive.index.events(action="store")) == []
+
+
+@pytest.mark.parametrize("sent", [HOSTILE, ct(2, study=STUDY), ct(3, study=STUDY) + bytes(8)])
+def test_what_may_have_been_committed_is_not_cut_off(
+    furnished: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """Held back, stored or disarmed: where nobody knows whether the transaction took place, the bytes stay."""
+    folder = furnished.copy(tmp_path)
+    with opened(folder) as archive:
+        with monkeypatch.context() as patched:
+            submit = archive.committer.submit
+            patched.setattr(archive.committer, "submit", lambda *job: _lost(submit(*job)))
+            with pytest.raises(OSError, match="lost"):
+                put(archive, sent)
+        assert checked(archive).problems == ()
+        assert put(archive, ct(4, study=STUDY)).placement is Placement.STORED
+    with opened(folder) as archive:
+        assert archive.repaired == ()
+        assert checked(archive).problems == ()
+        known = [*archive.index.quarantine_rows(Scope(None)), *archive.index.all_instances()]
+        assert len(known) == 2
+
+
+def _lost(answer: Future[T]) -> Future[T]:
+    """The transaction took place, and its answer got lost."""
+    lost: Future[T] = Future()
+    answer.add_done_callback(lambda _: lost.set_exception(OSError("lost")))
+    return lost
 
 
 def test_who_may_decide(furnished: Served, tmp_path: Path) -> None:

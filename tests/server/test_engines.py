@@ -48,7 +48,7 @@ def test_nothing_passes_unscanned(furnished: Served, tmp_path: Path) -> None:
         assert store(served, ct(1, study=f"{ROOT}.75"))[0].status == OUT_OF_RESOURCES
         with as_user(served, "steward") as client:
             answer = send(client, file(ct(1, study=f"{ROOT}.75")))
-            assert answer.status_code == 409
+            assert answer.status_code == 503
             assert answer.json()["00081198"]["Value"][0]["00081197"]["Value"] == [OUT_OF_RESOURCES]
         (tmp_path / "one.dcm").write_bytes(file(ct(1, study=f"{ROOT}.75")))
         assert "ClamAV does not answer" in served.run("import", str(tmp_path / "one.dcm"), status=4)

@@ -17,7 +17,7 @@ from leadglass.dicom import tags
 from leadglass.dicom.json_model import JsonForm, json_of
 from leadglass.dicom.uids import parse_uid
 from leadglass.dicom.xml_model import XmlForm, document, xml_of
-from leadglass.errors import LeadglassError, UsageError
+from leadglass.errors import LeadglassError, OutOfResources, UsageError
 from leadglass.model import Attributes, Operation
 from leadglass.server.web.authentication import peer_of, principal_of
 from leadglass.server.web.dicomweb.accept import DICOM, MediaRange, parse_media_types
@@ -161,6 +161,9 @@ def _response(root: str, study: str, results: Sequence[Stored], media_type: str)
     failed = [each for each in results if each.reason]
     is_plain = not failed and not any(each.warning for each in stored)
     status = 200 if is_plain else 202 if stored else 409
+    # Nothing is wrong with the objects: out of space, or without the scanner that every store goes through.
+    if results and all(each.reason == OutOfResources.dimse_status for each in results):
+        status = 503
     payload = _payload(root, study, stored, failed)
     text = document(xml_of(payload, XmlForm(""))) if media_type == XML else json_of(payload, JsonForm(""))
     return Response(text, status, media_type=media_type)
