@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from leadglass.server.web.dicomweb.dispatch import Part, multipart, single, streamed
@@ -42,7 +43,9 @@ def test_what_lies_there_goes_out_while_all_decoders_are_busy() -> None:
             release.set()
         assert await asyncio.gather(*waiting) == [b"decoded"] * 64
 
-    asyncio.run(run())
+    # The driver of a browser that other tests keep open has its event loop in this thread.
+    with ThreadPoolExecutor(1) as apart:
+        apart.submit(asyncio.run, run()).result()
 
 
 def test_parts_of_a_stream_are_made_when_their_turn_comes() -> None:
