@@ -112,15 +112,13 @@ class Index:
 
     def locate(self, keys: Attributes, scope: Scope, *, limit: int | None = None) -> Iterator[InstanceRow]:
         """Visible instances below the given unique keys (lists of UIDs allowed), by series and instance number."""
-        with self._readers.connect() as connection:
-            yield from locate.locate(connection, keys, scope, limit)
+        yield from self._stream(lambda cursor: locate.locate(cursor, keys, scope, limit))
 
     def visible_series(
         self, study_uid: str, series_uid: str | None, scope: Scope
     ) -> tuple[prepared.VisibleSeries, ...]:
         """The visible series of a study, or only the one that is asked for."""
-        with self._readers.connect() as connection:
-            return prepared.visible_series(connection, study_uid, series_uid, scope)
+        return self._read(lambda cursor: prepared.visible_series(cursor, study_uid, series_uid, scope))
 
     # Rows
 

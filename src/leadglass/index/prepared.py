@@ -2,14 +2,16 @@
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from leadglass.index.answers import scope_condition
 from leadglass.index.lookup import INSTANCE_SELECT, instance_row
 from leadglass.index.rows import InstanceRow
 from leadglass.index.schema import series, study
+from leadglass.index.template import Slot, Template, like_scope, scope_slots
 from leadglass.model import Scope
 
 _INSTANCES = (
@@ -65,19 +67,22 @@ class PreparedWriter:
         )
 
 
-def visible_series(
-    connection: Connection, study_uid: str, series_uid: str | None, scope: Scope
-) -> tuple[VisibleSeries, ...]:
+def visible_series(cursor: Any, study_uid: str, series_uid: str | None, scope: Scope) -> tuple[VisibleSeries, ...]:
     """The visible series of a study, or the one that is asked for, in the order of `locate`."""
-    statement = (
+    template = _visible_series(series_uid is not None, like_scope(scope))
+    slots = dict(scope_slots(scope)) | {Slot("study"): study_uid, Slot("series"): series_uid}
+    return tuple(VisibleSeries(*row) for row in cursor.execute(template.text, template.filled(slots)))
+
+
+@lru_cache(maxsize=64)
+def _visible_series(is_one: bool, scope: Scope) -> Template:
+    conditions = (series.c.uid == Slot("series"),) if is_one else ()
+    return Template.of(
         select(series.c.id, series.c.uid, study.c.id, study.c.uid, series.c.instances)
         .select_from(study.join(series, series.c.study_id == study.c.id))
-        .where(study.c.uid == study_uid, series.c.instances > 0, scope_condition(scope, study))
+        .where(study.c.uid == Slot("study"), series.c.instances > 0, scope_condition(scope, study), *conditions)
         .order_by(series.c.id)
     )
-    if series_uid is not None:
-        statement = statement.where(series.c.uid == series_uid)
-    return tuple(VisibleSeries(*row) for row in connection.execute(statement))
 
 
 def series_document(cursor: Any, series_id: int, form: int) -> SeriesDocument:
