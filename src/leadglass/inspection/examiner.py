@@ -67,6 +67,7 @@ class Examiner(DataSetScanner):
         thorough: bool,
         may_disarm: bool,
         is_directory: bool = False,
+        keep_fragments: bool = True,
     ) -> None:
         super().__init__(syntax, limits, wanted=wanted, wanted_sequences=wanted_sequences)
         # A DICOMDIR is the one data set with a group 0004 (PS3.3 F.3).
@@ -74,6 +75,7 @@ class Examiner(DataSetScanner):
         self._frame.highest = self._lowest
         self._findings = findings
         self._thorough = thorough
+        self._keep_fragments = keep_fragments
         self._may_disarm = may_disarm
         self._receiver: Receiver | None = None
         self._path: list[list[int]] = []
@@ -282,7 +284,8 @@ class Examiner(DataSetScanner):
         return super()._choose_fragment(first) if first else Handling.STREAM
 
     def _on_fragment(self, offset: int, length: int, table: bytes | None) -> None:
-        super()._on_fragment(offset, length, table)
+        if self._keep_fragments or table is not None:
+            super()._on_fragment(offset, length, table)
         if self._frame.fragments > 1:
             self._receive(self._checks.fragment(offset, length))
         else:

@@ -217,6 +217,7 @@ class _OneFile:
             thorough=self._thorough,
             may_disarm=True,
             is_directory=self._is_directory,
+            keep_fragments=False,
         )
         self._inspector.feed(piece[meta.data_offset :])
 

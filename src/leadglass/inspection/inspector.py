@@ -50,9 +50,9 @@ class Inspector:
     `wanted` and `wanted_sequences` are the elements that the caller needs in `Verdict.scan`, as for `DataSetScanner`.
     `thorough`: as for `Examiner`. `may_disarm`: whether the caller cuts what `leadglass.inspection.disarm` can cut; for
     one that does not, bytes after the data set are an error and a payload in a private element is quarantined.
-    `is_directory`: a DICOMDIR is no object of a study (PS3.10 8.6) and has none of its
-    UIDs. Memory stays within a few hundred KiB beside what `wanted` keeps, whatever the object
-    declares. To be used by one thread at a time.
+    `is_directory`: a DICOMDIR is no object of a study (PS3.10 8.6) and has none of its UIDs. `keep_fragments`: whether
+    `Verdict.scan` has to tell where fragments lie. Memory stays within a few hundred KiB beside what `wanted` keeps,
+    whatever the object declares. To be used by one thread at a time.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Inspector:
         thorough: bool = False,
         may_disarm: bool = False,
         is_directory: bool = False,
+        keep_fragments: bool = True,
     ) -> None:
         self._is_directory = is_directory
         self.findings = Findings()
@@ -77,6 +78,7 @@ class Inspector:
             thorough=thorough,
             may_disarm=may_disarm,
             is_directory=is_directory,
+            keep_fragments=keep_fragments,
         )
         self._thorough = thorough
 
