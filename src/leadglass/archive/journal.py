@@ -15,6 +15,7 @@ from leadglass.errors import VerificationFailed
 from leadglass.model import AccessEvent
 
 LEAF_VERSION = b"\x01"
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 NONCE_BYTES = 16
 #: Actions by which somebody sees something of a study, lets somebody see it, or was kept from it.
 DISCLOSING = frozenset({"retrieve", "retrieve-end", "export", "share", "share-end", "verification-failed"})
@@ -59,7 +60,7 @@ def canonical(event: AccessEvent, time_us: int) -> bytes:
         "d": dict(event.detail),
     }
     kept = {key: value for key, value in members.items() if value not in ("", {}, None)}
-    return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _encode(kept).encode()
 
 
 def leaf_of(content: bytes, salt: bytes, nonce: bytes) -> bytes:

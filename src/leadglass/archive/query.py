@@ -1,9 +1,9 @@
 """The query verb (PS3.4 C.4.1): narrowed to what the principal may see, recorded before the first answer is shown."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from leadglass.archive.authorise import authorise, scope_of
 from leadglass.archive.refusals import record_refusal
@@ -15,6 +15,7 @@ from leadglass.model import AccessEvent, Attributes, Level, Operation, Outcome, 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
 
+T = TypeVar("T")
 #: Answers fetched before the event is written; a shorter answer is recorded with its exact number at once.
 LOOK_AHEAD = 256
 
@@ -87,10 +88,16 @@ class Page:
 
 
 def query_page(
-    archive: "Archive", principal: Principal, request: QueryRequest, limit: int | None = None, offset: int = 0
-) -> Page:
-    """At most `limit` answers, and never more than the archive gives to one query, after the first `offset`. Recorded
-    when this returns. Raises NotAuthorised and DataSetError."""
+    archive: "Archive",
+    principal: Principal,
+    request: QueryRequest,
+    make: Callable[[Page], T],
+    limit: int | None = None,
+    offset: int = 0,
+) -> T:
+    """What is made of at most `limit` answers, and never more than the archive gives to one query, after the first
+    `offset`; made while the event is written, and recorded when this returns. Raises NotAuthorised, DataSetError, and
+    what `make` raises."""
     allowed = archive.max_answers if limit is None else min(limit, archive.max_answers)
     try:
         authorise(principal, Operation.QUERY)
@@ -103,8 +110,10 @@ def query_page(
         raise
     page = Page(tuple(rows[:allowed]), len(rows) > allowed)
     event = _event(principal, request, level, "query", len(page.rows), True)
-    archive.committer.run(lambda writing: writing.record(event))
-    return page
+    recorded = archive.committer.record(event)
+    made = make(page)
+    recorded.result()
+    return made
 
 
 def _first_and_rest(

@@ -2,8 +2,8 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from json import JSONEncoder
+from collections.abc import Callable, Iterable, Sequence
+from json.encoder import encode_basestring
 from typing import Final
 
 from leadglass.dicom.dictionary import SEQUENCES, VALUE_REPRESENTATIONS, vr_of
@@ -13,7 +13,7 @@ from leadglass.dicom.tags import PIXEL_REPRESENTATION, SPECIFIC_CHARACTER_SET
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.model import Attributes, DataSetLimits
 
-_quoted = JSONEncoder(ensure_ascii=False).encode
+_quoted: Final[Callable[[str], str]] = encode_basestring
 #: RFC 8259 6: beyond, receivers that keep numbers as doubles would change them.
 _EXACT: Final = 2**53 - 1
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
@@ -151,13 +151,21 @@ class JsonWriter(ModelWriter):
         return fragment
 
 
-def json_of(attributes: Attributes, form: JsonForm) -> str:
+class KnownFragments(dict[tuple[int, str], str]):
+    """Fragments of texts that come again in each of many answers, by tag and text."""
+
+
+def json_of(attributes: Attributes, form: JsonForm, known: KnownFragments | None = None) -> str:
     """A data set that is known as text, such as an answer of a query, as one JSON object."""
     fragments = []
+    known = KnownFragments() if known is None else known
     for tag in sorted(attributes):
         value = attributes[tag]
         if isinstance(value, str):
-            fragments.append(spell_text(form, tag, vr_of(tag), value))
+            fragment = known.get((tag, value))
+            if fragment is None:
+                fragment = known[tag, value] = spell_text(form, tag, vr_of(tag), value)
+            fragments.append(fragment)
         else:
-            fragments.append(form.sequence(tag, "", [json_of(item, form) for item in value]))
+            fragments.append(form.sequence(tag, "", [json_of(item, form, known) for item in value]))
     return form.item(fragments)

@@ -7,7 +7,6 @@ from itertools import chain
 from types import MappingProxyType
 
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from leadglass.archive.archive import Archive
@@ -21,7 +20,7 @@ from leadglass.server.web.authentication import peer_of, principal_of
 from leadglass.server.web.dicomweb.accept import MediaRange, acceptable
 from leadglass.server.web.dicomweb.lanes import Lane, Lanes
 from leadglass.server.web.dicomweb.multipart import MultipartWriter
-from leadglass.server.web.dicomweb.sending import Buffer, Sending
+from leadglass.server.web.dicomweb.sending import Buffer, Ready, Sending
 
 #: Bytes of an answer that is put together at once, in the thread that found it.
 AT_ONCE = 1024 * 1024
@@ -78,7 +77,7 @@ class Dispatch:
                 raise NotFound("There is nothing by that name.", "Check the UIDs.")
             made = make(retrieval)
             if request.method != "HEAD" and made.length is not None and made.length <= AT_ONCE:
-                return Response(b"".join(made.buffers), made.status, made.all_headers)
+                return Ready(made.buffers, made.all_headers, made.status)
             close = stack.pop_all().close
         executor = self._lanes.of(made.lane)
         return Sending(executor, made.buffers, made.all_headers, status=made.status, close=close)

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 from leadglass.archive.archive import Archive
 from leadglass.archive.query import STUDY_ROOT, Page, QueryRequest, query_page, supported_keys
 from leadglass.dicom import tags
-from leadglass.dicom.json_model import JsonForm, json_of
+from leadglass.dicom.json_model import JsonForm, KnownFragments, json_of
 from leadglass.dicom.uids import parse_uid
 from leadglass.dicom.xml_model import XmlForm, document, xml_of
 from leadglass.errors import UsageError
@@ -99,23 +99,24 @@ class Qido:
         supported = supported_keys(self._archive, level)
         asked = parse_search(request.url.query, supported | _ADDED)
         identifier = _identifier(request, level, asked, supported)
-        page = query_page(
-            self._archive,
-            principal_of(request),
-            QueryRequest(STUDY_ROOT, identifier, peer=peer_of(request)),
-            asked.limit,
-            asked.offset,
-        )
+        asker = QueryRequest(STUDY_ROOT, identifier, peer=peer_of(request))
         service = service_of(request)
-        headers = {"warning": _warnings(service, asked, page)} if asked.warnings or page.more else {}
-        answers = (_answer(row, level, asked, service) for row in page.rows)
-        if model.is_json:
-            form = JsonForm("")
-            body = b"[%b]" % b",".join(bounded(json_of(answer, form) for answer in answers))
-            return Response(body, media_type=model.value, headers=headers)
-        if not page.rows:
-            return Response(status_code=204, headers=headers)  # a multipart body has at least one part
-        return _in_parts(answers, headers)
+
+        def make(page: Page) -> Response:
+            headers = {"warning": _warnings(service, asked, page)} if asked.warnings or page.more else {}
+            answers = (_answer(row, level, asked, service) for row in page.rows)
+            if model.is_json:
+                return Response(_array(answers), media_type=model.value, headers=headers)
+            if not page.rows:
+                return Response(status_code=204, headers=headers)  # a multipart body has at least one part
+            return _in_parts(answers, headers)
+
+        return query_page(self._archive, principal_of(request), asker, make, asked.limit, asked.offset)
+
+
+def _array(answers: Iterable[Attributes]) -> bytes:
+    form, known = JsonForm(""), KnownFragments()
+    return b"[%b]" % b",".join(bounded(json_of(answer, form, known) for answer in answers))
 
 
 def _in_parts(answers: Iterable[Attributes], headers: dict[str, str]) -> Response:

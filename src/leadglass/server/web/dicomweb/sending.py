@@ -12,10 +12,29 @@ from starlette.types import Receive, Scope, Send
 
 Buffer = bytes | bytearray | memoryview
 
-#: Bytes put together before they go out: each piece costs two thread switches and a few system calls.
-PIECE: Final = 512 * 1024
+#: What goes out after one thread switch.
+Piece = list[Buffer]
+#: Bytes of a piece: each costs two thread switches.
+PIECE: Final = 1024 * 1024
+#: Bytes of buffers that are put together: each that goes out costs a record of TLS and a few system calls.
+SMALL: Final = 64 * 1024
 #: Seconds that a client may take for one piece.
 PATIENCE: Final = 60.0
+
+
+class Ready:
+    """An ASGI response of buffers that are all there."""
+
+    def __init__(self, buffers: Iterable[Buffer], headers: Mapping[str, str], status: int) -> None:
+        self._pieces = list(pieces(buffers))
+        self._headers = encoded(headers)
+        self._status = status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        for piece in self._pieces:
+            await _send_buffers(send, piece)
+        await send({"type": "http.response.body"})
 
 
 class Sending:
@@ -33,10 +52,10 @@ class Sending:
     ) -> None:
         self._executor = executor
         self._pieces = pieces(buffers)
-        self._headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+        self._headers = encoded(headers)
         self._status = status
         self._close = close
-        self._ahead: Future[Buffer | None] | None = None
+        self._ahead: Future[Piece | None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_disconnected(receive))
@@ -59,12 +78,12 @@ class Sending:
         while piece is not None and not gone.done():
             ahead = self._next()
             async with asyncio.timeout(PATIENCE):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await _send_buffers(send, piece)
             piece = await ahead
         if not gone.done():
             await send({"type": "http.response.body"})
 
-    def _next(self) -> "asyncio.Future[Buffer | None]":
+    def _next(self) -> "asyncio.Future[Piece | None]":
         self._ahead = self._executor.submit(next, self._pieces, None)
         return asyncio.wrap_future(self._ahead)
 
@@ -83,20 +102,36 @@ class Sending:
             self._close()
 
 
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """As ASGI wants them."""
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+
+
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def pieces(buffers: Iterable[Buffer]) -> Generator[Buffer, None, None]:
-    """Small buffers put together until they are worth sending; large ones as they are."""
+async def _send_buffers(send: Send, buffers: Iterable[Buffer]) -> None:
+    for buffer in buffers:
+        await send({"type": "http.response.body", "body": buffer, "more_body": True})
+
+
+def pieces(buffers: Iterable[Buffer]) -> Generator[Piece, None, None]:
+    """As many buffers as are worth a thread switch. Small ones are put together; large ones stay as they are, since to
+    copy them costs as much as to seal them open."""
     held: list[Buffer] = []
+    small = bytearray()
     size = 0
     for buffer in buffers:
-        held.append(buffer)
         size += len(buffer)
+        if len(buffer) < SMALL:
+            small += buffer
+        else:
+            held += (small, buffer) if small else (buffer,)
+            small = bytearray()
         if size >= PIECE:
-            yield held[0] if len(held) == 1 else b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
+            yield [*held, small] if small else held
+            held, small, size = [], bytearray(), 0
+    if size:
+        yield [*held, small] if small else held
