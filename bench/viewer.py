@@ -5,6 +5,8 @@ response times (request sent to last byte) for what had been answered by then.
 """
 
 import argparse
+import base64
+import hashlib
 import json
 import shutil
 import tempfile
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Final
 
 import pydicom
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import Page, Request, sync_playwright
 
 from bench.clients import Client, finish
@@ -83,14 +87,20 @@ def phantom(folder: Path, slices: int) -> list[Path]:
     return paths
 
 
-def browse(server: WebServer, study: str, rounds: int) -> list[dict[str, object]]:
+def pins(keys: Path) -> str:
+    """SHA-256 of the server's public keys. Chromium caches nothing that comes with a certificate error."""
+    certificates = [x509.load_pem_x509_certificate(path.read_bytes()) for path in keys.glob("server*.crt")]
+    keys_of = [each.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for each in certificates]
+    return ",".join(base64.b64encode(hashlib.sha256(key).digest()).decode() for key in keys_of)
+
+
+def browse(server: WebServer, keys: Path, study: str, rounds: int) -> list[dict[str, object]]:
     """The first time with an empty cache, afterwards with the viewer's program in it."""
     with sync_playwright() as playwright:
-        program = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=program, headless=True, args=_ARGUMENTS)
+        arguments = [*_ARGUMENTS, f"--ignore-certificate-errors-spki-list={pins(keys)}"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), headless=True, args=arguments)
         context = browser.new_context(
             base_url=f"https://localhost:{server.port}",
-            ignore_https_errors=True,
             extra_http_headers={"Authorization": server.authorization},
             viewport={"width": 1280, "height": 800},
         )
@@ -110,7 +120,10 @@ def main() -> None:
             files = phantom(work, options.slices)
             finish(Client(server.dicom).store(files))
             study = str(pydicom.dcmread(files[0], specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
-            result = {"slices": options.slices, "openings": browse(server, study, options.rounds)}
+            result = {
+                "slices": options.slices,
+                "openings": browse(server, work / "leadglass" / "keys", study, options.rounds),
+            }
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 
