@@ -30,6 +30,7 @@ from tests.hostile.case import (
     private,
     whole,
 )
+from tests.hostile.evasions import evasions, passing
 from tests.hostile.pixels import pixel_data
 
 
@@ -298,5 +299,5 @@ def _deflate_bomb(length: int) -> bytes:
 
 
 def all_cases() -> list[Case]:
-    groups = (preambles, behind, elements, documents, pixel_data, structure, texts, look_alikes)
+    groups = (preambles, behind, elements, documents, pixel_data, structure, evasions, texts, look_alikes, passing)
     return [case for group in groups for case in group()]

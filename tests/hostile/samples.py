@@ -30,7 +30,8 @@ def pe(offset: int = PE_OFFSET) -> bytes:
     """A PE whose COFF header says one section, and whose sections are not there."""
     dos = bytearray(b"MZ\x90\0" + bytes(offset - 4))
     struct.pack_into("<I", dos, 0x3C, offset)
-    return bytes(dos) + b"PE\0\0" + struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 240, 0x22) + bytes(64)
+    header = b"PE\0\0" + struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 240, 0x22)
+    return bytes(dos) + header + struct.pack("<H", 0x20B) + bytes(62)
 
 
 def zipped(name: str = "a.txt", data: bytes = b"nothing", *, names: tuple[str, ...] = ()) -> bytes:

@@ -1,6 +1,7 @@
 """PDFs: names are found wherever a block ends, and no document makes the look at it long: a bound says so instead."""
 
 import zlib
+from random import Random
 
 import pytest
 
@@ -61,6 +62,29 @@ def test_names_end_where_they_end(shift: int) -> None:
     stream = b"<< /Type /ObjStm >> stream\r\n" + zlib.compress(b"<< /JS 3 0 R >>") + b"\nendstream"
     assert told(before + stream) == [("pdf-active", "/JS")]
     assert told(HEAD + stream.replace(b"\r\n", b"\r"), 7) == [("pdf-active", "/JS")]
+
+
+def test_pictures_are_no_actions() -> None:
+    """What is compressed holds any three letters in some ten MiB; an action is what follows a name."""
+    noise = Random(5)
+    pieces = (noise.randbytes(4096) + name for name in (b"/AA \x9c", b"/JS\n\x80", b"/AA\0\1") for _ in range(256))
+    assert told(HEAD + b"5 0 obj << /Length 9 >> stream\n" + b"".join(pieces) + b"\nendstream") == []
+
+
+@pytest.mark.parametrize(
+    ("between", "inside"),
+    [
+        (b"\nstream\n", b"/X ( obj)"),
+        (b"\nstream\n", b"/X (" + b"y" * 5000 + b")"),
+        (b"% more\nstream \n", b""),
+        (b"\nstream\n", b"/Y /Obj#53tm"),
+    ],
+)
+def test_object_streams_are_found_however_they_are_written(between: bytes, inside: bytes) -> None:
+    kind = b"" if b"Obj#" in inside else b"/Type /ObjStm "
+    document = b"4 0 obj\n<< " + kind + inside + b" >>" + between + zlib.compress(b"<< /S /Rendition >>") + b"\nendstream"
+    for size in (7, MEBIBYTE):
+        assert told(HEAD + document, size) == [("pdf-active", "/Rendition")]
 
 
 def test_a_name_at_the_very_end() -> None:

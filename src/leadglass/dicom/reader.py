@@ -28,7 +28,7 @@ _EVERYTHING: Final = range(1 << 32)
 #: UL is read by the careful path: a group length may be one.
 _PLAIN_VRS: Final = {code: vr for code, vr in SHORT_VRS.items() if vr != "UL"}
 #: Read by the careful path in Implicit VR; group FFFE holds items and delimiters.
-_NOT_PLAIN: Final = SEQUENCES | {0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD}
+NOT_PLAIN: Final = SEQUENCES | {0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,9 @@ class DataSetScanner(ElementWalker):
     first level are kept. Values longer than `limits.inline_value` are not kept (note "long-value"); a wanted element
     that occurs twice with different values is an error, since readers differ in which one they believe.
     """
+
+    #: Read by the careful path in Implicit VR, where no VR tells.
+    _not_plain: Container[int] = NOT_PLAIN
 
     def __init__(
         self,
@@ -145,7 +148,7 @@ class DataSetScanner(ElementWalker):
     def _plain_implicit(self, buf: bytes, pos: int) -> int:
         frame, base, size = self._frame, self._base, len(buf)
         end, highest, ceiling, inline = frame.end - base, frame.highest, frame.ceiling, self._limits.inline_value
-        keep, sink, unpack, special = self._keep, self._sink, LITTLE.implicit.unpack_from, _NOT_PLAIN
+        keep, sink, unpack, special = self._keep, self._sink, LITTLE.implicit.unpack_from, self._not_plain
         vrs = VALUE_REPRESENTATIONS
         count = held = 0
         while (head := pos + 8) <= size:

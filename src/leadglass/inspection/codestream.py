@@ -1,9 +1,11 @@
 """Compressed pixel data: what each fragment begins with, what it will decode to, and what follows its end.
 
-Nothing is decoded. Coded bytes may hold any pattern, so they are never searched: only the marker segments before them
-and the bytes after the end-of-image marker are (neither JPEG nor JPEG 2000 can hold that marker inside coded data).
+Nothing is decoded. Entropy-coded bytes may hold any pattern, so they are not searched: what stands before, between and
+after them is. JPEG, JPEG-LS and JPEG 2000 have no marker inside them, so that a marker ends them. In other codestreams
+nothing tells where coded bytes end: those are searched as a whole.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -13,15 +15,21 @@ from typing import Final
 
 from leadglass.inspection.values import Receiver
 
-#: Bytes of a fragment that are read as its header. A longer one (big ICC profiles in APP2) is left unread.
-HEADER: Final = 64 * 1024
+#: Bytes that tell whether a fragment begins a codestream: RLE's header.
+HEAD: Final = 64
 _JPEG: Final = b"\xff\xd8\xff"
 _J2K: Final = b"\xff\x4f\xff\x51"
 _JP2: Final = b"\0\0\0\x0cjP  "
-_END: Final = b"\xff\xd9"
+_CODESTREAM_BOX: Final = b"jp2c"
 _SIZ: Final = Struct(">IIIIIIII")
+_SIZ_LENGTH: Final = 43
 _RLE: Final = Struct("<16I")
+_TWO: Final = Struct(">H")
 _PADDING: Final = b"\0\xff"
+_MOST_PADDING: Final = 16
+#: Markers of one codestream that are followed, beside one for so many bytes; beyond, all that is left is searched.
+_MOST_MARKERS: Final = 4096
+_MARKER_EACH: Final = 256
 
 _PREFIX: Final = "1.2.840.10008.1.2."
 
@@ -78,97 +86,172 @@ def _is_rle(data: bytes, length: int) -> bool:
     return 1 <= count <= 15 and used[0] == _RLE.size and ordered and used[-1] <= length
 
 
-def geometry(family: Family, data: bytes) -> tuple[Geometry | None, int]:
-    """What the header says that the codestream decodes to, and where its coded data begin (0 when unknown)."""
-    if family is Family.JPEG:
-        return _jpeg(data)
-    return _jpeg_2000(data) if family is Family.JPEG_2000 else (None, 0)
+@dataclass(frozen=True, slots=True)
+class _Markers:
+    """Those of a standard: what ends coded bytes, which stand alone, what begins coded bytes (after its segment, if it
+    has one), and what ends all."""
+
+    in_coded: re.Pattern[bytes]
+    alone: frozenset[int]
+    start_of_coded: int
+    end: int
 
 
-def _jpeg(data: bytes) -> tuple[Geometry | None, int]:
-    """ITU-T T.81 B.2 and T.87 C.2: marker segments up to the first start of scan."""
-    found = None
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        is_frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
-        if (is_frame or marker == 0xF7) and at + 10 <= len(data):
-            rows, columns = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
-            found = Geometry(columns, rows, data[at + 9], data[at + 4])
-        at += 2 + length
-        if marker == 0xDA:
-            return found, at
-    return found, 0
+_MARKERS: Final = {
+    # ITU-T T.81 B.1.1.3. In T.87 C.1 a byte of coded data below 80H may follow FFH.
+    Family.JPEG: _Markers(
+        re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]"), frozenset({0x01, 0xD8, *range(0xD0, 0xD8)}), 0xDA, 0xD9
+    ),
+    # ITU-T T.800 A.2: between tile-parts, SOT.
+    Family.JPEG_2000: _Markers(re.compile(rb"\xff[\x90\xd9]"), frozenset({0x4F, 0x92, 0x93}), 0x93, 0xD9),
+}
+_ANY_MARKER: Final = re.compile(rb"\xff[^\x00\xff]")
 
 
-def _jpeg_2000(data: bytes) -> tuple[Geometry | None, int]:
-    """ITU-T T.800 A.5.1, perhaps behind the boxes of a JP2 file, and where the first tile-part's data begin."""
-    start = data.find(_J2K)
-    if start < 0 or start + 43 > len(data):
-        return None, 0
-    wide, high, left, top, *_ = _SIZ.unpack_from(data, start + 8)
-    components = int.from_bytes(data[start + 40 : start + 42], "big")
-    found = Geometry(max(0, wide - left), max(0, high - top), components, (data[start + 42] & 0x7F) + 1)
-    coded = data.find(b"\xff\x93", start)
-    return found, coded + 2 if coded >= 0 else 0
-
-
-class CodestreamReader:
-    """One fragment as it streams past. `header` is given its first bytes; `tail` makes what takes the bytes after its
-    end, told where they begin in the fragment."""
+class MarkedReader:
+    """One codestream of JPEG's or JPEG 2000's kind as it streams past. `found` is told what it decodes to. `headers`
+    and `tail` make what takes the bytes of a row of marker segments, and those after its end; each is told where they
+    begin in the fragment."""
 
     def __init__(
-        self, family: Family, length: int, header: Callable[[bytes], int], tail: Callable[[int], Receiver]
+        self,
+        family: Family,
+        length: int,
+        found: Callable[[Geometry], None],
+        headers: Callable[[int], Receiver],
+        tail: Callable[[int], Receiver],
     ) -> None:
-        self._has_end = family in (Family.JPEG, Family.JPEG_2000)
-        self._wanted = min(length, HEADER)
+        self._markers = _MARKERS[family]
+        self._geometry = _jpeg_geometry if family is Family.JPEG else _jpeg_2000_geometry
         self._length = length
-        self._header = header
+        self._found = found
+        self._make_headers = headers
         self._make_tail = tail
-        self._first = bytearray()
-        self._position = 0
-        self._last = b""
+        self._headers: Receiver | None = None
         self._tail: Receiver | None = None
+        self._rest = b""
+        self._position = 0
+        self._skip = 0
+        self._left = _MOST_MARKERS + length // _MARKER_EACH
+        self._step = self._box if family is Family.JPEG_2000 else self._marker
 
     def feed(self, part: memoryview) -> None:
-        if len(self._first) < self._wanted:
-            needed = self._wanted - len(self._first)
-            self._first += part[:needed]
-            part = part[needed:]
-            if len(self._first) < self._wanted:
-                return
-            first = bytes(self._first)
-            coded = self._header(first)
-            self._position = coded
-            self._search(first[coded:])
-        if len(part):
-            self._search(part)
+        if self._tail is not None:
+            self._tail.feed(part)
+            return
+        data = self._rest + bytes(part)
+        at = 0
+        while at < len(data) and self._tail is None:
+            after = self._skipped(data, at) if self._skip else self._step(data, at)
+            if after < 0:
+                break
+            at = after
+        self._position += at
+        self._rest = data[at:]
+        if self._tail is not None:
+            self._tail.feed(memoryview(self._rest))
 
     def finish(self) -> None:
         if self._tail is not None:
             self._tail.finish()
+        elif self._rest and (self._skip or self._step != self._coded):
+            self._show(self._rest, 0, len(self._rest))
+        self._end_headers()
 
-    def _search(self, part: bytes | memoryview) -> None:
-        if self._tail is not None:
-            self._tail.feed(memoryview(part))
-            return
-        if not self._has_end:
-            return
-        data = self._last + bytes(part)
-        start = self._position - len(self._last)
-        self._position += len(part)
-        end = data.find(_END)
-        if end < 0:
-            self._last = data[-1:]
-            return
-        rest = data[end + 2 :]
-        if start + end + 2 < self._length and (rest.strip(_PADDING) or len(rest) > 16):
-            self._tail = self._make_tail(start + end + 2)
-            self._tail.feed(memoryview(rest))
-        elif not rest.strip(_PADDING):
-            # An end marker, and nothing known yet to follow it: padding may go on, or something else come.
-            self._last = _END
+    def _show(self, data: bytes, at: int, end: int) -> int:
+        if self._headers is None:
+            self._headers = self._make_headers(self._position + at)
+        self._headers.feed(memoryview(data)[at:end])
+        return end
+
+    def _end_headers(self) -> None:
+        if self._headers is not None:
+            self._headers.finish()
+            self._headers = None
+
+    def _everything(self, data: bytes, at: int) -> int:
+        return self._show(data, at, len(data))
+
+    def _skipped(self, data: bytes, at: int) -> int:
+        size = min(self._skip, len(data) - at)
+        self._skip -= size
+        return self._show(data, at, at + size)
+
+    def _box(self, data: bytes, at: int) -> int:
+        """A box of a JP2 file around the codestream, ITU-T T.800 I.4."""
+        if len(data) - at < 16:
+            return -1
+        if data.startswith(_J2K, at):
+            self._step = self._marker
+            return at
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        head = 16 if size == 1 else 8
+        size = int.from_bytes(data[at + 8 : at + 16], "big") if size == 1 else size
+        if kind == _CODESTREAM_BOX:
+            self._step = self._marker
+        else:
+            self._skip = max(0, size - head) if size else self._length
+        return self._show(data, at, at + head)
+
+    def _marker(self, data: bytes, at: int) -> int:
+        """A marker, and its segment if it has one (ITU-T T.81 B.1.1.4, T.800 A.1)."""
+        self._left -= 1
+        if self._left < 0:
+            self._step = self._everything
+            return at
+        match = _ANY_MARKER.search(data, at)
+        if match is None or match.start() > at:
+            # Decoders look for the next one, whatever stands here.
+            return self._show(data, at, match.start() if match else len(data) - 1) if len(data) - at > 1 else -1
+        marker = data[at + 1]
+        if marker == self._markers.end:
+            return self._end(data, at)
+        if marker in self._markers.alone:
+            if marker == self._markers.start_of_coded:
+                self._step = self._coded
+            return self._show(data, at, at + 2)
+        if len(data) - at < min(_SIZ_LENGTH, self._length - self._position - at):
+            return -1
+        length = _TWO.unpack_from(data.ljust(at + 4, b"\0"), at + 2)[0]
+        geometry = self._geometry(marker, data, at)
+        if geometry is not None:
+            self._found(geometry)
+        self._skip = 2 + max(2, length)
+        if marker == self._markers.start_of_coded:
+            self._step = self._coded
+        return at
+
+    def _coded(self, data: bytes, at: int) -> int:
+        self._end_headers()
+        match = self._markers.in_coded.search(data, at)
+        if match is None:
+            return len(data) - 1 if len(data) - at > 1 else -1
+        self._step = self._marker
+        return match.start()
+
+    def _end(self, data: bytes, at: int) -> int:
+        """After the end nothing may follow but padding; as long as nothing else does, this is asked again."""
+        rest = data[at + 2 :]
+        end = self._position + at + 2
+        if end < self._length and (len(rest) > _MOST_PADDING or rest.strip(_PADDING)):
+            self._tail = self._make_tail(end)
+            return at + 2
+        return -1
+
+
+def _jpeg_geometry(marker: int, data: bytes, at: int) -> Geometry | None:
+    """Of a frame header, ITU-T T.81 B.2.2 and T.87 C.2.2."""
+    is_frame = (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7
+    if not is_frame or at + 10 > len(data):
+        return None
+    rows, columns = _TWO.unpack_from(data, at + 5)[0], _TWO.unpack_from(data, at + 7)[0]
+    return Geometry(columns, rows, data[at + 9], data[at + 4])
+
+
+def _jpeg_2000_geometry(marker: int, data: bytes, at: int) -> Geometry | None:
+    """Of SIZ, ITU-T T.800 A.5.1."""
+    if marker != 0x51 or at + 41 > len(data):
+        return None
+    wide, high, left, top, *_ = _SIZ.unpack_from(data, at + 6)
+    components = _TWO.unpack_from(data, at + 38)[0]
+    return Geometry(max(0, wide - left), max(0, high - top), components, (data[at + 40] & 0x7F) + 1)

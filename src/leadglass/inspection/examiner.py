@@ -11,7 +11,7 @@ from typing import Final
 from leadglass.dicom.container import Bulk, Element, Handling, Mode
 from leadglass.dicom.dictionary import VALUE_REPRESENTATIONS, vr_of
 from leadglass.dicom.encoding import LONG_VRS, NOT_A_VR, SHORT_VRS, TEXT_VRS
-from leadglass.dicom.reader import DataSetScanner, Scan
+from leadglass.dicom.reader import NOT_PLAIN, DataSetScanner, Scan
 from leadglass.dicom.tags import (
     CODE_VALUE,
     EXTENDED_OFFSET_TABLE,
@@ -25,7 +25,7 @@ from leadglass.inspection.documents import ENCAPSULATED_DOCUMENT, DocumentStream
 from leadglass.inspection.elements import departures
 from leadglass.inspection.fragments import FragmentChecks, OffsetTable
 from leadglass.inspection.payloads import find_payloads, may_begin
-from leadglass.inspection.pixels import image_of, is_overlay, overlay_length
+from leadglass.inspection.pixels import OVERLAYS, image_of, is_overlay, overlay_length
 from leadglass.inspection.reasons import BY_CODE, Reason
 from leadglass.inspection.signed import DIGITAL_SIGNATURES_SEQUENCE
 from leadglass.inspection.text import suspicious
@@ -45,6 +45,8 @@ from leadglass.model import DataSetLimits
 _SHORTEST: Final = 8
 _PIXEL_DATA_LE: Final = b"\xe0\x7f\x10\0"
 _PIXEL_DATA_BE: Final = b"\x7f\xe0\0\x10"
+_DOCUMENT_LE: Final = b"\x42\0\x11\0"
+_DOCUMENT_BE: Final = b"\0\x42\0\x11"
 _ITEM_HEADER: Final = 8
 LONG_CODE_VALUE: Final = 0x00080119
 _OFFSET_TABLES: Final = (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)
@@ -55,6 +57,9 @@ class Examiner(DataSetScanner):
     """As `DataSetScanner`, with `findings`. `thorough` reads every text element by element, whatever the screening
     says, and notes what departs from PS3.5 and PS3.6 without being a danger. `may_disarm`: as for `Inspector`.
     """
+
+    #: Each has a receiver of its own, however short it is.
+    _not_plain = NOT_PLAIN | OVERLAYS | {ENCAPSULATED_DOCUMENT}
 
     def __init__(
         self,
@@ -83,12 +88,12 @@ class Examiner(DataSetScanner):
         self._screened = 0
         self._look = False
         self._pixel_bytes = _PIXEL_DATA_LE if syntax.little_endian else _PIXEL_DATA_BE
+        self._document_bytes = _DOCUMENT_LE if syntax.little_endian else _DOCUMENT_BE
         self._tail: OpaqueStream | None = None
         self._tail_at = 0
         self._tail_is_zero = True
         self.document: DocumentStream | None = None
-        self.fragment_checks: FragmentChecks | None = None
-        self._checks: FragmentChecks
+        self._checks: FragmentChecks | None = None
         self._tables: dict[int, OffsetTable] = {}
 
     @property
@@ -132,26 +137,27 @@ class Examiner(DataSetScanner):
         # What begins here may be pixels, which look like anything.
         cut = buf.find(self._pixel_bytes)
         self._screened = len(buf) if cut < 0 else cut
-        self._look = suspicious(buf if cut < 0 else buf[:cut], explicit=self._frame.explicit)
+        self._look = self._document_bytes in buf or suspicious(
+            buf if cut < 0 else buf[:cut], explicit=self._frame.explicit
+        )
         super()._consume(buf)
 
     def _plain(self, buf: bytes, pos: int) -> int:
         after = super()._plain(buf, pos)
-        if after > pos and (self._thorough or self._look or pos >= self._screened or after > len(buf)):
+        if after > pos and (self._thorough or self._look or after > min(self._screened, len(buf))):
             self._read_run(buf, pos, after)
         return after
 
     def _read_run(self, buf: bytes, pos: int, after: int) -> None:
-        look = self._look or pos >= self._screened
         for tag, vr, head, stop in self._run(buf, pos, after):
-            if stop > len(buf):
+            if stop > len(buf) or tag == ENCAPSULATED_DOCUMENT:  # whatever VR it says that it has
                 self._receive(self._stream_of(tag, vr, stop - head, self._base + head))
-                self._on_stream(memoryview(buf)[head:])
-                self._streaming = True
+                self._on_stream(memoryview(buf)[head:stop])
+                self._streaming = stop > len(buf)
             else:
                 if self._thorough:
                     self._note_departures(tag, vr, buf[head:stop], self._base + head)
-                if look and stop - head >= _SHORTEST:
+                if (self._look or stop > self._screened) and stop - head >= _SHORTEST:
                     self._examine(tag, vr, buf[head:stop], self._base + head)
 
     def _run(self, buf: bytes, pos: int, after: int) -> Iterator[tuple[int, str, int, int]]:
@@ -215,6 +221,8 @@ class Examiner(DataSetScanner):
     def _stream_of(self, tag: int, vr: str, length: int, offset: int) -> Receiver:
         path = self._place(tag)
         if tag == ENCAPSULATED_DOCUMENT and not self._stack:
+            if self.document is not None:
+                raise DataSetError("(0042,0011) occurs twice (PS3.5 7.1).", offset)
             self.document = DocumentStream(self._findings, offset, path)
             return self.document
         if tag in _OFFSET_TABLES and not self._stack:
@@ -229,8 +237,7 @@ class Examiner(DataSetScanner):
         return make(self._findings, offset, path, private=self._is_removable(tag))
 
     def _pixel_stream(self, bulk: Bulk) -> Receiver | None:
-        described: Mapping[int, Element] = self._elements if not self._stack else self._sink
-        image = image_of(described, self._syntax.little_endian)
+        image = image_of(self._describing(len(self._stack)), self._syntax.little_endian)
         path = self._place(bulk.tag)
         expected = image.length if image else None
         self._compare_lengths(expected, bulk.length, bulk.offset, path)
@@ -245,7 +252,14 @@ class Examiner(DataSetScanner):
         def tail() -> Receiver:
             return OpaqueStream(self._findings, bulk.offset + (expected or 0), path, private=False)
 
-        return Window(bulk.length if expected is None else expected, head, tail)
+        # Where nothing says that these are pixels, they are bytes like any others.
+        return Window(expected or 0, head, tail)
+
+    def _describing(self, depth: int) -> Mapping[int, Element]:
+        """What is known of the data set or item, `depth` containers deep, that pixel data lies in."""
+        if not depth:
+            return self._elements
+        return self._sink if depth == 2 and self._collected is not None else {}
 
     def _compare_lengths(self, expected: int | None, actual: int, offset: int, path: str) -> None:
         if expected is None or expected <= actual <= expected + (expected & 1):
@@ -271,26 +285,32 @@ class Examiner(DataSetScanner):
     def _on_fragments(self, bulk: Bulk) -> None:
         super()._on_fragments(bulk)
         self._path.append([bulk.tag, 0])
-        elements = self._elements if len(self._stack) == 1 else self._sink
-        image = image_of(elements, self._syntax.little_endian)
+        image = image_of(self._describing(len(self._stack) - 1), self._syntax.little_endian)
         is_image = len(self._stack) == 1
         tables = (self._tables.get(tag) if is_image else None for tag in _OFFSET_TABLES)
-        checks = FragmentChecks(self._syntax.uid, self._findings, image, self._place(bulk.tag, -1), *tables)
-        if is_image:
-            self.fragment_checks = checks
-        self._checks = checks
+        self._checks = FragmentChecks(self._syntax.uid, self._findings, image, self._place(bulk.tag, -1), *tables)
 
     def _choose_fragment(self, first: bool) -> Handling:
-        return super()._choose_fragment(first) if first else Handling.STREAM
+        handling = super()._choose_fragment(first) if first else Handling.STREAM
+        return Handling.STREAM if handling is Handling.SKIP else handling
 
     def _on_fragment(self, offset: int, length: int, table: bytes | None) -> None:
         if self._keep_fragments or table is not None:
             super()._on_fragment(offset, length, table)
+        if self._checks is None:
+            return
         if self._frame.fragments > 1:
             self._receive(self._checks.fragment(offset, length))
         else:
-            self._receive(None)
+            # An icon's offset table is not kept, and may be anything.
+            self._receive(self._checks.unread_table(offset) if table is None else None)
             self._checks.begin(offset + length, table)
+
+    def _end_fragments(self) -> None:
+        if self._checks is not None:
+            self._close_receiver()
+            self._checks.finish()
+            self._checks = None
 
     # Where it is.
 
@@ -307,6 +327,7 @@ class Examiner(DataSetScanner):
 
     def _on_end(self) -> None:
         super()._on_end()
+        self._end_fragments()
         if not self._frame_is_sequence():
             self._path.pop()
 

@@ -13,7 +13,7 @@ from leadglass.errors import DataSetError
 from leadglass.inspection.engines import Engines, Scans
 from leadglass.inspection.inspector import Inspector
 from leadglass.inspection.payloads import Family, find_payloads
-from leadglass.inspection.preamble import HEAD, PREAMBLE, TiffCheck, is_empty, report_programs
+from leadglass.inspection.preamble import HEAD, PREAMBLE, DosCheck, TiffCheck, is_empty, report_programs
 from leadglass.inspection.reasons import BY_CODE, Reason
 from leadglass.inspection.text import suspicious
 from leadglass.inspection.values import examine, report_payload
@@ -129,14 +129,14 @@ class _OneFile:
         self._scans: Scans = engines.start(self._findings)
         self._octets = 0
         self._meta: FileMeta | None = None
-        self._tiff: TiffCheck | None = None
+        self._pointed: TiffCheck | DosCheck | None = None
         self._inspector: Inspector | None = None
         self._failed = False
 
     def feed(self, piece: memoryview) -> None:
         self._scans.feed(piece)
-        if self._tiff is not None:
-            self._tiff.feed(piece)
+        if self._pointed is not None:
+            self._pointed.feed(piece)
         try:
             if not self._octets:
                 self._begin(piece)
@@ -157,8 +157,8 @@ class _OneFile:
             except DataSetError as error:
                 self._refuse(error, memoryview(b""))
         self._scans.finish()
-        if self._tiff is not None:
-            self._tiff.finish(self._octets)
+        if self._pointed is not None:
+            self._pointed.finish(self._octets)
         self._compare_meta(scan)
         offset = self._meta.data_offset if self._meta is not None else 0
         findings = self._findings
@@ -234,11 +234,11 @@ class _OneFile:
         if bytes(piece[PREAMBLE : PREAMBLE + 4]) != _PREFIX or is_empty(preamble):
             return
         tiff = TiffCheck.of(preamble, self._findings)
-        if tiff is not None:
-            self._tiff = tiff
-            tiff.feed(piece)
-        else:
+        if tiff is None:
             self._findings.add(Reason.PREAMBLE, 0, "preamble", excerpt(preamble, 0, 4))
+        self._pointed = tiff or DosCheck.of(preamble, self._findings)
+        if self._pointed is not None:
+            self._pointed.feed(piece)
         report_programs(self._findings, bytes(piece[:HEAD]))
 
     def _check_meta(self, head: bytes) -> None:

@@ -9,7 +9,7 @@ from struct import Struct
 from typing import Final
 
 from leadglass.errors import DataSetError
-from leadglass.inspection.codestream import CodestreamReader, Family, begins, family_of, geometry
+from leadglass.inspection.codestream import HEAD, Family, Geometry, MarkedReader, begins, family_of
 from leadglass.inspection.pixels import FRAME_BYTES, Image, rle_falls_short
 from leadglass.inspection.reasons import Reason
 from leadglass.inspection.values import OpaqueStream, Receiver
@@ -86,6 +86,10 @@ class FragmentChecks:
         self._first = first
         self._table = table or b""
 
+    def unread_table(self, offset: int) -> Receiver:
+        """What takes an offset table that nobody reads, at `offset`."""
+        return OpaqueStream(self._findings, offset, f"{self._path} offset table", private=False)
+
     def fragment(self, offset: int, length: int) -> Receiver:
         """What takes the bytes of a fragment whose value begins at `offset`. Raises DataSetError when there are more
         than such bytes could be frames."""
@@ -95,40 +99,47 @@ class FragmentChecks:
         if self._count > _MOST_FRAGMENTS + self._encoded // _FRAGMENT_EACH:
             raise DataSetError("Pixel data of so many bytes has more fragments than the limit.", offset)
         self._starts.append(offset - _ITEM_HEADER - self._first)
-        if self._family is Family.OTHER:
-            return _Nothing()
         path = f"{self._path} fragment {self._count}"
         if self._family is Family.DEFLATED:
             return self._deflated(offset, length, path)
+        number = self._count
+        return _Begun(min(length, HEAD), lambda first: self._reader(first, number, offset, length, path))
 
-        def header(data: bytes) -> int:
-            return self._header(data, offset, length, path)
-
-        def tail(at: int) -> Receiver:
-            self._findings.add(Reason.CODESTREAM_TAIL, offset + at, path, detail=f"{length - at} bytes")
-            return OpaqueStream(self._findings, offset + at, path, private=False)
-
-        return CodestreamReader(self._family, length, header, tail)
+    def _reader(self, first: bytes, number: int, offset: int, length: int, path: str) -> Receiver:
+        """What takes a fragment that begins with `first`."""
+        if not begins(self._family, first, length):
+            # A frame may go on over several fragments; which of them must begin one is known at the end.
+            self._strange.append(number)
+        elif self._family in (Family.JPEG, Family.JPEG_2000):
+            return MarkedReader(
+                self._family,
+                length,
+                lambda found: self._compare(found, offset, path),
+                lambda at: OpaqueStream(self._findings, offset + at, path, private=False, start=not at),
+                lambda at: self._tail(offset, at, length, path),
+            )
+        return OpaqueStream(self._findings, offset, path, private=False)
 
     def _deflated(self, offset: int, length: int, path: str) -> Receiver:
         """Nothing is inflated of an image that declares more than any has, nor beyond its frames."""
         image = self._image
         self._inflated.left += _RATIO * length
         if self._inflated.left < 0 or (image is not None and (image.excess or self._count > image.frames)):
-            return _Nothing()
+            return OpaqueStream(self._findings, offset, path, private=False)
         most = FRAME_BYTES if image is None else (image.frame_bits + 7) // 8 + 1
-        return _DeflatedFrame(most, self._inflated, lambda reason: self._findings.add(reason, offset, path))
+        return _DeflatedFrame(
+            most,
+            self._inflated,
+            lambda reason: self._findings.add(reason, offset, path),
+            lambda at: OpaqueStream(self._findings, offset + at, path, private=False),
+            lambda at: self._tail(offset, at, length, path),
+        )
 
-    def _header(self, data: bytes, offset: int, length: int, path: str) -> int:
-        if not begins(self._family, data, length):
-            # A frame may go on over several fragments; which of them must begin one is known at the end.
-            self._strange.append(self._count)
-            self._look(data, offset, path)
-            return 0
-        found, coded = geometry(self._family, data)
-        self._look(data[:coded], offset, path)
-        if found is None:
-            return coded
+    def _tail(self, offset: int, at: int, length: int, path: str) -> Receiver:
+        self._findings.add(Reason.CODESTREAM_TAIL, offset + at, path, detail=f"{length - at} bytes")
+        return OpaqueStream(self._findings, offset + at, path, private=False)
+
+    def _compare(self, found: Geometry, offset: int, path: str) -> None:
         image = self._image
         octets = found.columns * found.rows * max(1, found.components) * ((found.bits + 7) // 8)
         said = f"{found.columns} × {found.rows} pixels, {found.components} components"
@@ -137,12 +148,6 @@ class FragmentChecks:
         elif image is not None and found.rows and (found.columns, found.rows) != (image.columns, image.rows):
             detail = f"{said}; declared {image.columns} × {image.rows}"
             self._findings.add(Reason.CODESTREAM_SIZE, offset, path, detail=detail)
-        return coded
-
-    def _look(self, data: bytes, offset: int, path: str) -> None:
-        stream = OpaqueStream(self._findings, offset, path, private=False)
-        stream.feed(memoryview(data))
-        stream.finish()
 
     def finish(self) -> None:
         """What only the whole can tell: which fragments begin a frame, and whether the tables point to them."""
@@ -201,46 +206,98 @@ class _Allowance:
     left: int
 
 
-class _DeflatedFrame:
-    """PS3.5 A.4.13: a frame is one raw deflate stream in one fragment. It is inflated to be counted, and not kept."""
+class _Begun:
+    """Holds the first bytes of a fragment until they tell what it is."""
 
-    def __init__(self, most: int, allowance: _Allowance, say: Callable[[Reason], None]) -> None:
+    def __init__(self, wanted: int, make: Callable[[bytes], Receiver]) -> None:
+        self._wanted = wanted
+        self._make = make
+        self._first = bytearray()
+        self._receiver: Receiver | None = None
+
+    def feed(self, part: memoryview) -> None:
+        if self._receiver is None:
+            needed = self._wanted - len(self._first)
+            self._first += part[:needed]
+            part = part[needed:]
+            if len(self._first) < self._wanted:
+                return
+            self._begin()
+        if self._receiver is not None:
+            self._receiver.feed(part)
+
+    def finish(self) -> None:
+        if self._receiver is None:
+            self._begin()
+        if self._receiver is not None:
+            self._receiver.finish()
+
+    def _begin(self) -> None:
+        first = bytes(self._first)
+        self._receiver = self._make(first)
+        self._receiver.feed(memoryview(first))
+
+
+class _DeflatedFrame:
+    """PS3.5 A.4.13: a frame is one raw deflate stream in one fragment. It is inflated to be counted, and not kept.
+    `tail` is told where something other than a padding byte follows it, `opaque` where it is not inflated any more."""
+
+    def __init__(
+        self,
+        most: int,
+        allowance: _Allowance,
+        say: Callable[[Reason], None],
+        opaque: Callable[[int], Receiver],
+        tail: Callable[[int], Receiver],
+    ) -> None:
         self._allowance = allowance
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
         self._left = most
         self._say = say
-        self._done = False
+        self._opaque = opaque
+        self._make_tail = tail
+        self._tail: Receiver | None = None
+        self._position = 0
 
     def feed(self, part: memoryview) -> None:
+        if self._tail is None:
+            rest = self._inflate(part)
+            self._position += len(part) - len(rest)
+            if self._tail is None and len(rest) and (len(rest) > 1 or rest[0]):
+                self._tail = self._make_tail(self._position)
+            part = rest
+        if self._tail is not None:
+            self._tail.feed(part)
+
+    def finish(self) -> None:
+        if self._tail is not None:
+            self._tail.finish()
+        elif not self._stream.eof:
+            self._say(Reason.CODESTREAM)
+
+    def _inflate(self, part: memoryview) -> memoryview:
+        """What follows the stream in `part`."""
+        if self._stream.eof:
+            return part
         rest: bytes | memoryview = part
-        while not self._done and not self._stream.eof:
+        while True:
             try:
                 inflated = self._stream.decompress(rest, _STEP)
             except zlib.error:
-                self._end(Reason.CODESTREAM)
-                return
+                return self._give_up(Reason.CODESTREAM, part)
             self._left -= len(inflated)
             self._allowance.left -= len(inflated)
             if self._left < 0:
-                self._end(Reason.FRAME_BOUND)
-            elif self._allowance.left < 0:
-                self._end(Reason.PIXELS_UNCHECKED)
+                return self._give_up(Reason.FRAME_BOUND, part)
+            if self._allowance.left < 0:
+                return self._give_up(Reason.PIXELS_UNCHECKED, part)
             rest = self._stream.unconsumed_tail
+            if self._stream.eof:
+                return memoryview(self._stream.unused_data)
             if not rest and len(inflated) < _STEP:
-                return
+                return memoryview(b"")
 
-    def finish(self) -> None:
-        if not self._done and not self._stream.eof:
-            self._end(Reason.CODESTREAM)
-
-    def _end(self, reason: Reason) -> None:
-        self._done = True
+    def _give_up(self, reason: Reason, part: memoryview) -> memoryview:
         self._say(reason)
-
-
-class _Nothing:
-    def feed(self, part: memoryview) -> None:
-        """Video has no header to check."""
-
-    def finish(self) -> None:
-        """Nothing was kept."""
+        self._tail = self._opaque(self._position)
+        return part

@@ -96,8 +96,6 @@ class Inspector:
         scan = self._examiner.finish()
         for reason in () if self._is_directory else _faults(scan):
             self.findings.add(reason)
-        if self._examiner.fragment_checks is not None:
-            self._examiner.fragment_checks.finish()
         self._check_document(scan)
         self._check_kept(scan)
         return verdict_of(self.findings, scan)

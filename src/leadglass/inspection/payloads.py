@@ -44,17 +44,23 @@ EICAR: Final = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + b"-STANDARD-ANTIVIRUS-TES
 
 #: Machine of PE/COFF (x86, x64, ARM, ARM64, IA-64, EBC, RISC-V), and CPU types of Mach-O.
 _PE_MACHINES: Final = frozenset({0x14C, 0x8664, 0x1C0, 0x1C4, 0xAA64, 0x200, 0xEBC, 0x5032, 0x5064})
+_PE_OPTIONAL: Final = frozenset({0x10B, 0x20B})
 _MACH_CPUS: Final = frozenset({7, 12, 18, 0x01000007, 0x0100000C, 0x01000012, 0x0200000C})
 _ZIP_METHODS: Final = frozenset({0, 1, 6, 8, 9, 12, 14, 93, 95, 96, 97, 98, 99})
+#: In place of a number that ZIP64 has elsewhere (APPNOTE 4.4.1.4).
+_ZIP_ELSEWHERE: Final = 0xFFFF
 _ELF_TYPES: Final = frozenset({1, 2, 3, 4})
 
 
 def _pe(data: bytes, at: int) -> bool:
-    """`at` is that of PE\\0\\0; the DOS header that points to it lies before it (PE format, 3.1)."""
+    """`at` is that of PE\\0\\0; an optional header follows (PE format, 3.4), or the DOS header that points to it lies
+    before it (3.1), as far off as it likes."""
     if at + 8 > len(data) or _TWO.unpack_from(data, at + 4)[0] not in _PE_MACHINES:
         return False
     if not 1 <= _TWO.unpack_from(data, at + 6)[0] <= 96:
         return False
+    if at + 26 <= len(data) and _TWO.unpack_from(data, at + 24)[0] in _PE_OPTIONAL:
+        return True
     start = data.rfind(b"MZ", max(0, at - 4096), at)
     while start >= 0:
         if start + 64 <= len(data) and _FOUR.unpack_from(data, start + 60)[0] == at - start:
@@ -94,12 +100,29 @@ def _zip(data: bytes, at: int) -> bool:
     return method in _ZIP_METHODS and 1 <= name <= 1024 and data[at + 30] >= 0x20
 
 
+def _zip_entry(data: bytes, at: int) -> bool:
+    """A file header of the central directory (APPNOTE 4.3.12): what many programs believe, whatever the local ones say."""
+    if at + 47 > len(data):
+        return False
+    method, name = _TWO.unpack_from(data, at + 10)[0], _TWO.unpack_from(data, at + 28)[0]
+    return method in _ZIP_METHODS and 1 <= name <= 1024 and data[at + 46] >= 0x20
+
+
 def _zip_end(data: bytes, at: int) -> bool:
     """The end of a central directory (APPNOTE 4.3.16) on one disk, with its entries all there."""
     if at + 22 > len(data):
         return False
     disk, first, here, total = _DISKS.unpack_from(data, at + 4)
-    return bool(disk == first == 0 and here == total and here > 0)
+    return bool(disk == first and disk in (0, _ZIP_ELSEWHERE) and here == total and here > 0)
+
+
+def _tar(data: bytes, at: int) -> bool:
+    """`at` is that of the magic number in a header, whose checksum is octal (POSIX.1-1988 10.1.1)."""
+    return at >= 257 and data[at - 109 : at - 103].strip(b" \0").isdigit()
+
+
+def _blank_follows(data: bytes, at: int) -> bool:
+    return data[at + 5 : at + 6] in _BLANKS
 
 
 def _as_it_is(_data: bytes, _at: int) -> bool:
@@ -115,6 +138,9 @@ def _digit(data: bytes, at: int) -> bool:
     return data[at + 5 : at + 6].isdigit()
 
 
+#: What may stand after `<?php`.
+_BLANKS: Final = (b" ", b"\t", b"\r", b"\n")
+
 _Check = Callable[[bytes, int], bool]
 
 #: Magic number → what it is, and the check of what follows.
@@ -127,9 +153,13 @@ _ANYWHERE: Final[dict[bytes, tuple[str, Family, _Check]]] = {
     b"\0asm\x01\0\0\0": ("WebAssembly", Family.EXECUTABLE, _as_it_is),
     b"dex\n03": ("DEX", Family.EXECUTABLE, _as_it_is),
     b"\x01\x14\x02\0\0\0\0\0\xc0\0\0\0\0\0\0F": ("Windows shortcut", Family.EXECUTABLE, _as_it_is),
-    b"<?php": ("PHP", Family.EXECUTABLE, _as_it_is),
+    b"<?php": ("PHP", Family.EXECUTABLE, _blank_follows),
+    b"ITSF\x03\0\0\0": ("compiled help", Family.EXECUTABLE, _as_it_is),
     b"PK\x03\x04": ("ZIP", Family.ARCHIVE, _zip),
+    b"PK\x01\x02": ("ZIP directory", Family.ARCHIVE, _zip_entry),
     b"PK\x05\x06": ("ZIP directory", Family.ARCHIVE, _zip_end),
+    b"ustar\x0000": ("tar", Family.ARCHIVE, _tar),
+    b"ustar  \0": ("tar", Family.ARCHIVE, _tar),
     b"Rar!\x1a\x07": ("RAR", Family.ARCHIVE, _as_it_is),
     b"7z\xbc\xaf\x27\x1c": ("7z", Family.ARCHIVE, _as_it_is),
     b"MSCF\0\0\0\0": ("Cabinet", Family.ARCHIVE, _cabinet),
@@ -153,6 +183,7 @@ _AT_START: Final[dict[bytes, tuple[str, Family]]] = {
     b"<svg": ("SVG", Family.DOCUMENT),
 }
 _STARTS: Final = (b"#", b"@", b"<")
+_LONGEST_START: Final = 16
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n\0"
 
 
@@ -182,12 +213,13 @@ def _inside(data: bytes) -> Iterator[Payload]:
 
 
 def _beginning(data: bytes) -> Iterator[Payload]:
-    head = data[:256].lstrip(_BLANK).lower()
-    if not head.startswith(_STARTS):
+    stripped = data.lstrip(_BLANK)
+    if not stripped.startswith(_STARTS):
         return
+    head = stripped[:_LONGEST_START].lower()
     for magic, (name, family) in _AT_START.items():
         if head.startswith(magic):
-            yield Payload(name, family, data.lower().index(magic), len(magic))
+            yield Payload(name, family, len(data) - len(stripped), len(magic))
 
 
 _FIRST: Final = (
@@ -200,6 +232,9 @@ _FIRST: Final = (
 def may_begin(data: bytes) -> bool:
     """Whether `data` begins as something does that `find_payloads` would find at position 0."""
     return data.startswith(_FIRST)
+
+
+_ZIP_MAGICS: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x01\x02")
 
 
 def rare_in_text(data: bytes) -> bool:
@@ -216,8 +251,9 @@ def rare_in_text(data: bytes) -> bool:
         or (b"{" in data and b"{\\rtf1" in data)
         or (b"\xc0" in data and b"\x01\x14\x02\0" in data)
         or b"PE\0\0" in data
-        or b"PK\x03\x04" in data
-        or b"PK\x05\x06" in data
+        or (b"PK" in data and any(magic in data for magic in _ZIP_MAGICS))
+        or b"ustar" in data
+        or b"ITSF\x03" in data
         or b"MSCF\0" in data
         or b"vbaP" in data
         or b"V\0B\0A\0" in data

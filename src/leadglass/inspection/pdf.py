@@ -29,9 +29,8 @@ _SLICE: Final = 2048
 
 _NAMES: Final = {
     b"JavaScript": Reason.PDF_ACTIVE,
-    b"JS": Reason.PDF_ACTIVE,
     b"Launch": Reason.PDF_ACTIVE,
-    b"AA": Reason.PDF_ACTIVE,
+    b"Rendition": Reason.PDF_ACTIVE,
     b"RichMedia": Reason.PDF_ACTIVE,
     b"ImportData": Reason.PDF_ACTIVE,
     b"EmbeddedFile": Reason.PDF_EMBEDDED,
@@ -43,12 +42,21 @@ _NAMES: Final = {
     b"URI": Reason.PDF_LINK,
     b"XFA": Reason.PDF_ACTIVE,
 }
+#: Names so short that they turn up in what is compressed: what follows must be what they are names of, an action in a
+#: dictionary or a script in a string, there or in another object (ISO 32000-1 12.6.3, 12.6.4.16).
+_BLANK: Final = rb"(?:[\x00\t\n\f\r ]|%[^\r\n]{0,128}[\r\n]){0,16}"
+_REFERENCE: Final = rb"[0-9]{1,10}" + _BLANK + rb"[0-9]{1,5}" + _BLANK + rb"R"
+_SHORT: Final = {
+    b"AA": re.compile(rb"/AA" + _BLANK + rb"(?:<<|" + _REFERENCE + rb")"),
+    b"JS": re.compile(rb"/JS" + _BLANK + rb"(?:\(|<[0-9A-Fa-f]|" + _REFERENCE + rb")"),
+}
 _END_OF_NAME: Final = rb"(?=[\x00-\x20/<>\[\](){}%])"
 _ESCAPED: Final = re.compile(
     rb"/((?:[^\x00-\x20/<>\[\](){}%#]{0,32}#[0-9A-Fa-f]{2}){1,32}[^\x00-\x20/<>\[\](){}%#]{0,32})" + _END_OF_NAME
 )
 _ESCAPE: Final = re.compile(rb"#([0-9A-Fa-f]{2})")
-_STREAM: Final = re.compile(rb">>[\x00\t\n\f\r ]*stream(?:\r\n|\n|\r)")
+#: Readers are lenient about what stands around the word.
+_STREAM: Final = re.compile(rb">>" + _BLANK + rb"stream[^\r\n]{0,128}(?:\r\n|\n|\r)")
 #: What /OpenAction may do harmlessly: show a page (ISO 32000-1 12.3.2); other actions are found by their own names.
 _OPEN_ACTION: Final = re.compile(rb"/OpenAction[\x00\t\n\f\r ]*<<")
 
@@ -70,6 +78,8 @@ class PdfReader:
         self._names_left = _MOST_NAMES
         self._wanted = set(_NAMES)
         self._pattern = _pattern_of(self._wanted)
+        self._short = dict(_SHORT)
+        self._is_of_objects = False
         self._may_open = True
         self._done = False
 
@@ -97,15 +107,17 @@ class PdfReader:
         start = self._offset - len(data)
         looked = at = 0
         while not self._done and self._inflater is None and (match := _STREAM.search(data, at)):
-            dictionary = data[max(at, match.start() - _OVERLAP) : match.start()]
+            dictionary = data[at : match.start()]
             at = match.end()
             if at == len(data) and data.endswith(b"\r"):
                 break  # a line feed may follow
             self._count(_NAMES_A_STREAM, start + at)
-            if _is_of_objects(dictionary[dictionary.rfind(b" obj") + 1 :]):
+            if self._is_of_objects or _names_objects(dictionary):
+                self._is_of_objects = False
                 self._look(data[looked : match.start() + 2], start + looked)
                 looked = at = self._begin(data, at, start)
         if not self._done and self._inflater is None:
+            self._is_of_objects = self._is_of_objects or _names_objects(data[at:])
             self._look(data[looked:], start + looked)
         self._held = data[looked:][-_OVERLAP:]
 
@@ -169,6 +181,9 @@ class PdfReader:
         while names and self._wanted and (match := self._pattern.search(data, at)):
             self._say(match[1], offset + match.start())
             at = match.end()
+        for name, pattern in list(self._short.items()) if names else ():
+            if match := pattern.search(data):
+                self._say(name, offset + match.start())
         if names and b"#" in data:
             self._look_at_escapes(data, offset)
         if names and self._may_open:
@@ -191,7 +206,9 @@ class PdfReader:
                 return
 
     def _say(self, name: bytes, offset: int) -> None:
-        if name in self._wanted:
+        if self._short.pop(name, None) is not None:
+            self._findings.add(Reason.PDF_ACTIVE, offset, self._path, detail=f"/{name.decode('ascii')}")
+        elif name in self._wanted:
             self._wanted.discard(name)
             self._pattern = _pattern_of(self._wanted)
             self._findings.add(_NAMES[name], offset, self._path, detail=f"/{name.decode('ascii')}")
@@ -202,7 +219,7 @@ def _pattern_of(names: set[bytes]) -> re.Pattern[bytes]:
     return re.compile(rb"/(" + b"|".join(sorted(names, reverse=True)) + rb")" + _END_OF_NAME)
 
 
-def _is_of_objects(dictionary: bytes) -> bool:
+def _names_objects(dictionary: bytes) -> bool:
     return b"ObjStm" in dictionary or (b"#" in dictionary and b"ObjStm" in _plain(dictionary))
 
 

@@ -14,6 +14,8 @@ IMAGE_BYTES: Final = 64 << 30
 #: PackBits gives at most 128 bytes for two (PS3.5 G.3.2).
 _RLE_RATIO: Final = 64
 OVERLAY_DATA: Final = 0x60003000
+#: PS3.5 7.6: of the repeating group 60xx, the even ones up to 601E.
+OVERLAYS: Final = frozenset(OVERLAY_DATA + 0x20000 * i for i in range(16))
 OVERLAY_ROWS: Final = 0x60000010
 OVERLAY_COLUMNS: Final = 0x60000011
 OVERLAY_FRAMES: Final = 0x60000015

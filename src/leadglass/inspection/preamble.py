@@ -12,6 +12,9 @@ PREAMBLE: Final = 128
 _PREFIX: Final = b"DICM"
 #: Bytes of a file in which what it begins with is looked for.
 HEAD: Final = 192 * 1024
+#: PE format, 3.1: where the DOS header says where the PE header is, and the bytes that tell that it is one.
+_DOS_POINTER: Final = 0x3C
+_PE_HEADER: Final = 64
 _CLASSIC: Final = {b"II*\0": "<", b"MM\0*": ">"}
 _BIG: Final = {b"II+\0": "<", b"MM\0+": ">"}
 _MOST_ENTRIES: Final = 512
@@ -56,6 +59,44 @@ class HeadCheck:
         report_programs(self._findings, head)
 
 
+class _Place:
+    """So many bytes at one place of a file, kept as it streams past."""
+
+    def __init__(self, at: int, wanted: int) -> None:
+        self._at = at
+        self._wanted = wanted
+        self._position = 0
+        self.held = bytearray()
+
+    def feed(self, piece: memoryview) -> None:
+        start = self._at + len(self.held) - self._position
+        if 0 <= start < len(piece) and len(self.held) < self._wanted:
+            self.held += piece[start : start + self._wanted - len(self.held)]
+        self._position += len(piece)
+
+
+class DosCheck:
+    """Whether a DOS header in the preamble points to a program further on than `report_programs` looks."""
+
+    def __init__(self, findings: Findings, preamble: bytes) -> None:
+        self._findings = findings
+        self._preamble = preamble
+        self._at = Struct("<I").unpack_from(preamble, _DOS_POINTER)[0]
+        self._place = _Place(self._at, _PE_HEADER)
+
+    @classmethod
+    def of(cls, preamble: bytes, findings: Findings) -> "DosCheck | None":
+        check = cls(findings, preamble) if preamble.startswith(b"MZ") else None
+        return check if check is not None and check._at >= HEAD - _PE_HEADER else None
+
+    def feed(self, piece: memoryview) -> None:
+        self._place.feed(piece)
+
+    def finish(self, _octets: int) -> None:
+        if any(each.name == "PE" and each.at == 0 for each in find_payloads(bytes(self._place.held), start=False)):
+            self._findings.add(Reason.EXECUTABLE, 0, "preamble", excerpt(self._preamble, 0, 2), "PE")
+
+
 class TiffCheck:
     """Whether the directory that a TIFF header points to is there: captured as the file streams past."""
 
@@ -65,8 +106,7 @@ class TiffCheck:
         self._at = at
         self._count = Struct(order + ("Q" if big else "H"))
         self._entry = Struct(order + ("HHQQ" if big else "HHII"))
-        self._position = 0
-        self._held = bytearray()
+        self._place = _Place(at, self._count.size + _MOST_ENTRIES * self._entry.size)
 
     @classmethod
     def of(cls, preamble: bytes, findings: Findings) -> "TiffCheck | None":
@@ -80,11 +120,7 @@ class TiffCheck:
         return None
 
     def feed(self, piece: memoryview) -> None:
-        wanted = self._count.size + _MOST_ENTRIES * self._entry.size
-        start = self._at + len(self._held) - self._position
-        if 0 <= start < len(piece) and len(self._held) < wanted:
-            self._held += piece[start : start + wanted - len(self._held)]
-        self._position += len(piece)
+        self._place.feed(piece)
 
     def finish(self, octets: int) -> None:
         if self._at >= 8 and self._at < octets and self._is_directory():
@@ -93,11 +129,12 @@ class TiffCheck:
             self._findings.add(Reason.PREAMBLE, 0, "preamble", excerpt(self._preamble, 0, 8), "TIFF without directory")
 
     def _is_directory(self) -> bool:
-        if len(self._held) < self._count.size:
+        held = self._place.held
+        if len(held) < self._count.size:
             return False
-        count = self._count.unpack_from(self._held)[0]
-        if not 1 <= count <= _MOST_ENTRIES or len(self._held) < self._count.size + count * self._entry.size:
+        count = self._count.unpack_from(held)[0]
+        if not 1 <= count <= _MOST_ENTRIES or len(held) < self._count.size + count * self._entry.size:
             return False
-        rows = [self._entry.unpack_from(self._held, self._count.size + i * self._entry.size) for i in range(count)]
+        rows = [self._entry.unpack_from(held, self._count.size + i * self._entry.size) for i in range(count)]
         tags = [row[0] for row in rows]
         return tags == sorted(set(tags)) and all(1 <= row[1] <= _MOST_TYPE for row in rows)
