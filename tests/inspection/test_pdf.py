@@ -82,7 +82,9 @@ def test_pictures_are_no_actions() -> None:
 )
 def test_object_streams_are_found_however_they_are_written(between: bytes, inside: bytes) -> None:
     kind = b"" if b"Obj#" in inside else b"/Type /ObjStm "
-    document = b"4 0 obj\n<< " + kind + inside + b" >>" + between + zlib.compress(b"<< /S /Rendition >>") + b"\nendstream"
+    document = (
+        b"4 0 obj\n<< " + kind + inside + b" >>" + between + zlib.compress(b"<< /S /Rendition >>") + b"\nendstream"
+    )
     for size in (7, MEBIBYTE):
         assert told(HEAD + document, size) == [("pdf-active", "/Rendition")]
 

@@ -102,13 +102,15 @@ def _look_at(archive: "Archive", principal: Principal, request: Request, row: In
 
 
 def _verdict(archive: "Archive", row: InstanceRow) -> Verdict:
-    inspector = Inspector(TRANSFER_SYNTAXES[row.transfer_syntax], archive.limits, wanted=frozenset())
+    syntax = TRANSFER_SYNTAXES[row.transfer_syntax]
+    inspector = Inspector(syntax, archive.limits, wanted=frozenset(), inflated=lambda part: scans.feed(part))
     scans = archive.engines.start(inspector.findings)
     try:
         for chunk in archive.open(row).chunks():
             view = memoryview(chunk)
             inspector.feed(view)
-            scans.feed(view)
+            if not syntax.deflated:
+                scans.feed(view)
         scans.finish()
     finally:
         scans.close()

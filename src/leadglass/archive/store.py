@@ -90,6 +90,7 @@ class StoreSession:
             wanted_sequences=WANTED_SEQUENCES,
             # Offsets are those of the inflated data set, and nothing can be cut there.
             may_disarm=not self._syntax.deflated,
+            inflated=self._scan,
         )
         self._scans = _started(archive, self._inspector)
         self._head = HeadCheck(self._inspector.findings, received.head)
@@ -115,13 +116,17 @@ class StoreSession:
         view = memoryview(data)
         self._inspector.feed(view)
         self._head.feed(view)
-        with _refusing():
-            self._scans.feed(view)
+        if not self._syntax.deflated:
+            self._scan(view)
         self._object.write(view)
         self._unchecked += len(view)
         if self._unchecked >= CHECK_DISK_EVERY:
             self._unchecked = 0
             self._archive.disk.check()
+
+    def _scan(self, part: memoryview) -> None:
+        with _refusing():
+            self._scans.feed(part)
 
     def finish(self) -> Placed:
         """Make the object durable and place it in the index.

@@ -4,7 +4,7 @@ Texts are screened a window at a time in C, and read element by element only whe
 their receivers as they stream past. Pixels are not looked at, but for what stands before and after them.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -73,8 +73,10 @@ class Examiner(DataSetScanner):
         may_disarm: bool,
         is_directory: bool = False,
         keep_fragments: bool = True,
+        inflated: Callable[[memoryview], None] | None = None,
     ) -> None:
         super().__init__(syntax, limits, wanted=wanted, wanted_sequences=wanted_sequences)
+        self._inflated = inflated if syntax.deflated else None
         # A DICOMDIR is the one data set with a group 0004 (PS3.3 F.3).
         self._lowest = 0x0003FFFF if is_directory else self._frame.highest
         self._frame.highest = self._lowest
@@ -126,6 +128,11 @@ class Examiner(DataSetScanner):
         return scan if scan.pixel_data is not None else replace(scan, header_length=self._tail_at)
 
     # What is read of the bytes.
+
+    def _take(self, view: memoryview, size: int) -> None:
+        if self._inflated is not None:
+            self._inflated(view)
+        super()._take(view, size)
 
     def _consume(self, buf: bytes) -> None:
         if self._tail is not None:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from leadglass.dicom.part10 import FileMeta, read_file_meta
 from leadglass.dicom.reader import Scan
 from leadglass.dicom.tags import SOP_INSTANCE_UID
-from leadglass.dicom.uids import MEDIA_STORAGE_DIRECTORY, TRANSFER_SYNTAXES, TransferSyntax
+from leadglass.dicom.uids import DEFLATED, MEDIA_STORAGE_DIRECTORY, TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import DataSetError
 from leadglass.inspection.engines import Engines, Scans
 from leadglass.inspection.inspector import Inspector
@@ -134,7 +134,9 @@ class _OneFile:
         self._failed = False
 
     def feed(self, piece: memoryview) -> None:
-        self._scans.feed(piece)
+        # What is deflated goes past them as it is inflated.
+        if not self._is_deflated:
+            self._scans.feed(piece)
         if self._pointed is not None:
             self._pointed.feed(piece)
         try:
@@ -182,6 +184,10 @@ class _OneFile:
         self._scans.close()
 
     @property
+    def _is_deflated(self) -> bool:
+        return self._meta is not None and self._meta.transfer_syntax == DEFLATED
+
+    @property
     def _is_directory(self) -> bool:
         return self._meta is not None and self._meta.sop_class == MEDIA_STORAGE_DIRECTORY
 
@@ -218,6 +224,7 @@ class _OneFile:
             may_disarm=True,
             is_directory=self._is_directory,
             keep_fragments=False,
+            inflated=self._scans.feed,
         )
         self._inspector.feed(piece[meta.data_offset :])
 

@@ -21,7 +21,7 @@ _ITEM_HEADER: Final = 8
 _STEP: Final = 256 * 1024
 #: Fragments beside one for so many bytes of codestream: no frame is as small as that.
 _MOST_FRAGMENTS: Final = 4096
-_FRAGMENT_EACH: Final = 64
+_FRAGMENT_EACH: Final = 128
 #: Bytes that deflated frames are inflated to, beside so many times their own length: no more is counted.
 _INFLATED: Final = 32 * 1024 * 1024
 _RATIO: Final = 64

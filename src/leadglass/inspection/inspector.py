@@ -1,6 +1,6 @@
 """Whether an object may enter the archive: read along while it arrives, a Verdict at its end."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Final
 
 from leadglass.dicom.attributes import decode_elements
@@ -51,7 +51,8 @@ class Inspector:
     `thorough`: as for `Examiner`. `may_disarm`: whether the caller cuts what `leadglass.inspection.disarm` can cut; for
     one that does not, bytes after the data set are an error and a payload in a private element is quarantined.
     `is_directory`: a DICOMDIR is no object of a study (PS3.10 8.6) and has none of its UIDs. `keep_fragments`: whether
-    `Verdict.scan` has to tell where fragments lie. Memory stays within a few hundred KiB beside what `wanted` keeps,
+    `Verdict.scan` has to tell where fragments lie. `inflated` is given the bytes of a deflated data set as they are
+    inflated, for whoever reads along. Memory stays within a few hundred KiB beside what `wanted` keeps,
     whatever the object declares. To be used by one thread at a time.
     """
 
@@ -66,6 +67,7 @@ class Inspector:
         may_disarm: bool = False,
         is_directory: bool = False,
         keep_fragments: bool = True,
+        inflated: Callable[[memoryview], None] | None = None,
     ) -> None:
         self._is_directory = is_directory
         self.findings = Findings()
@@ -79,6 +81,7 @@ class Inspector:
             may_disarm=may_disarm,
             is_directory=is_directory,
             keep_fragments=keep_fragments,
+            inflated=inflated,
         )
         self._thorough = thorough
 

@@ -101,7 +101,7 @@ def _zip(data: bytes, at: int) -> bool:
 
 
 def _zip_entry(data: bytes, at: int) -> bool:
-    """A file header of the central directory (APPNOTE 4.3.12): what many programs believe, whatever the local ones say."""
+    """A file header of the central directory (APPNOTE 4.3.12), which many programs believe alone."""
     if at + 47 > len(data):
         return False
     method, name = _TWO.unpack_from(data, at + 10)[0], _TWO.unpack_from(data, at + 28)[0]

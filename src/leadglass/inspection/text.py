@@ -36,7 +36,7 @@ _FORMATTED: Final = re.compile(
 )
 _BARE: Final = re.compile(rb"(?<![0-9A-Za-z._-])(?!000|666|9)[0-9]{3}(?!00)[0-9]{2}(?!0000)[0-9]{4}(?![0-9A-Za-z._-])")
 #: Numbers that are looked at closely in one text.
-MOST_NUMBERS: Final = 1024
+MOST_NUMBERS: Final = 256
 _ESCAPE: Final = re.compile(rb"\x1b[\]\[PX^_c]")
 _MARKUP: Final = re.compile(
     rb"<\s*(?:script|svg|iframe|object|embed|img|meta|link|style)\b|javascript:|\bon(?:error|load|click|mouseover)\s*="
@@ -130,7 +130,12 @@ def remarks(value: bytes, vr: str) -> Iterator[Remark]:
 
 def social_security_numbers(value: bytes) -> Iterator[Remark]:
     """Each number that the Social Security Administration could have issued (python-stdnum). They are never shown."""
-    for reason, pattern in ((Reason.SSN, _FORMATTED), (Reason.SSN_BARE, _BARE)):
+    classes = value.translate(_CLASSES)
+    wanted = (
+        *([(Reason.SSN, _FORMATTED)] if b"000-00-0000" in classes else ()),
+        *([(Reason.SSN_BARE, _BARE)] if _nine_digits(classes) else ()),
+    )
+    for reason, pattern in wanted:
         for match in islice(pattern.finditer(value), MOST_NUMBERS):
             if ssn.is_valid(match[0].decode("ascii")):
                 yield Remark(reason, match.start(), 0, "")
