@@ -23,13 +23,13 @@ def token_of(archive: Served, user: str, *options: str, expires: str = "1h") -> 
     return archive.run("token", "create", "--user", user, "--expires", expires, *options).splitlines()[-1]
 
 
-def browser(archive: Served, token: str = "") -> httpx.Client:
+def browser(archive: Served, token: str = "", address: str = "127.0.0.1") -> httpx.Client:
     """A client of a served archive; with a token it is that token's user. Use it as a context manager. Paths are
-    relative to the root: `client.get("/dicom-web/studies")`."""
+    relative to the root: `client.get("/dicom-web/studies")`. `address`: of loopback, where it comes from."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return httpx.Client(
         base_url=f"https://localhost:{archive.https_port}",
-        verify=trusting(archive),
+        transport=httpx.HTTPTransport(verify=trusting(archive), trust_env=False, local_address=address),
         headers=headers,
         timeout=30,
         trust_env=False,

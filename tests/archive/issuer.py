@@ -40,7 +40,9 @@ class Issuer:
         self.publish(self.key)
 
     def publish(self, *keys: ECKey) -> None:
-        self.documents["/.well-known/openid-configuration"] = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        places = {"jwks_uri": "keys", "authorization_endpoint": "authorize", "token_endpoint": "token"}
+        published = {"issuer": self.url} | {name: f"{self.url}/{path}" for name, path in places.items()}
+        self.documents["/.well-known/openid-configuration"] = published
         self.documents["/keys"] = KeySet(list(keys)).as_dict(private=False)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -54,6 +56,10 @@ class Issuer:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.do_GET()
 
             def log_message(self, *_: object) -> None:
                 """Nothing on the tests' output."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from joserfc.jwk import ECKey, OctKey
@@ -166,6 +167,47 @@ def test_a_disabled_user_is_out_whatever_the_issuer_says(archive: Archive, issue
     archive.users.disable(Principal(kind="local", name="t", roles=frozenset()), "anna")
     with pytest.raises(NotAuthenticated):
         archive.tokens.principal(issuer.token())
+
+
+def test_who_has_an_account_is_on_record_by_its_name(archive: Archive, issuer: Issuer) -> None:
+    archive.users.change(
+        lambda writing: writing.tx.add_account("anna", "A", "default", ("clinician",), b"h", 1, f"{issuer.url} u-1")
+    )
+    assert archive.tokens.principal(issuer.token(preferred_username="the.boss")).name == "anna"
+
+
+@pytest.mark.parametrize(
+    ("claims", "proved"),
+    [({"auth_time": NOW - 5}, NOW - 5), ({"auth_time": NOW + 5}, NOW), ({}, 0), ({"auth_time": "now"}, 0)],
+    ids=str,
+)
+def test_a_proof_is_as_old_as_the_provider_says(
+    archive: Archive, issuer: Issuer, claims: dict[str, Any], proved: int
+) -> None:
+    """One that knows somebody from this morning lets in whoever sits there now."""
+    provider = archive.provider
+    assert provider is not None
+    for anew in (False, True):
+        _, kept = provider.authorization("https://localhost/back", anew=anew)
+        signed_in = issuer.token({"typ": "JWT"}, aud="leadglass", nonce=kept["nonce"], **claims)
+        issuer.documents["/token"] = {"id_token": signed_in}
+        if anew and not proved:
+            with pytest.raises(NotAuthenticated):
+                provider.finish(kept, {"state": kept["state"], "code": "c"})
+        else:
+            account, moment = provider.finish(kept, {"state": kept["state"], "code": "c"})
+            assert (account.name, moment) == ("u-1", proved * 1_000_000)
+
+
+def test_a_provider_that_does_not_ask_again_proves_nothing_anew(archive: Archive, issuer: Issuer) -> None:
+    provider = archive.provider
+    assert provider is not None
+    address, kept = provider.authorization("https://localhost/back", anew=True)
+    assert {"prompt=login", "max_age=0"} <= set(urlsplit(address).query.split("&"))
+    stale = issuer.token({"typ": "JWT"}, aud="leadglass", nonce=kept["nonce"], auth_time=NOW - 3600)
+    issuer.documents["/token"] = {"id_token": stale}
+    with pytest.raises(NotAuthenticated):
+        provider.finish(kept, {"state": kept["state"], "code": "c"})
 
 
 @pytest.mark.parametrize(

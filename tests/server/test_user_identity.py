@@ -7,7 +7,8 @@ import pytest
 from leadglass.dicom import tags, uids
 from leadglass.dimse.connection import AssociationRefused
 from leadglass.dimse.items import UserIdentity
-from tests.clients import connected
+from tests.archive.issuer import issuing
+from tests.clients import ROOT, connected, ct, store
 from tests.served import Served
 from tests.server.log import events
 
@@ -69,4 +70,20 @@ def test_guessing_at_a_device_is_slowed_down(furnished: Served, tmp_path: Path) 
             with pytest.raises(AssociationRefused), connected(archive, "workstation", FIND, user=named("doctor", "no")):
                 pass
         with pytest.raises(AssociationRefused), connected(archive, "workstation", FIND, user=named("doctor")):
+            pass
+
+
+def test_a_patients_token_sees_this_patient_only(furnished: Served, tmp_path: Path) -> None:
+    """Type 5: what both the device and the user's token may, of this patient's studies."""
+    (tmp_path / "issuer").mkdir()
+    with issuing(tmp_path / "issuer") as issuer, furnished.copy(tmp_path, settings=issuer.settings()) as archive:
+        store(archive, ct(study=f"{ROOT}.1", patient_id="P-1"), ct(study=f"{ROOT}.2", patient_id="P-2"))
+        token = issuer.token_now(scope="patient/ImagingStudy.rs", patient_id="P-2")
+        user = UserIdentity(5, True, token.encode(), b"")
+        with connected(archive, "workstation", FIND, user=user) as requestor:
+            keys = {tags.QUERY_RETRIEVE_LEVEL: "STUDY", tags.STUDY_INSTANCE_UID: ""}
+            answers = list(requestor.find(uids.STUDY_ROOT_FIND, keys))
+        assert [found[tags.STUDY_INSTANCE_UID] for _, found in answers[:-1]] == [f"{ROOT}.2"]
+        strange = UserIdentity(5, True, issuer.token_now(aud="https://other.example").encode(), b"")
+        with pytest.raises(AssociationRefused), connected(archive, "workstation", FIND, user=strange):
             pass

@@ -3,15 +3,16 @@
 Names in it are the server's: `DICOM/S0000001/I0000001`, components of at most 8 characters (PS3.10 8.2).
 """
 
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from leadglass.archive.authorise import scope_of
 from leadglass.archive.query import STUDY_ROOT, QueryRequest
 from leadglass.archive.retrieve import Retrieval, retrieve
+from leadglass.archive.zipping import Buffer, zipped
 from leadglass.dicom import tags
 from leadglass.dicom.dicomdir import Entry, dicomdir
 from leadglass.dicom.part10 import encode_file_meta
@@ -28,8 +29,6 @@ _DESCRIBED = (
     *(tags.CONTENT_DATE, tags.CONTENT_TIME, tags.COMPLETION_FLAG, tags.VERIFICATION_FLAG, tags.CONTENT_LABEL),
     *(tags.PRESENTATION_CREATION_DATE, tags.PRESENTATION_CREATION_TIME, tags.CONTENT_CREATOR_NAME),
 )
-#: ZIP's own beginning of time: a file says nothing about when it was read.
-_NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def export_study(archive: "Archive", principal: Principal, study_uid: str, peer:
     except BaseException:
         retrieval.__exit__()
         raise
-    return Export(len(entries), _written(retrieval, entries, directory), retrieval.__exit__)
+    return Export(len(entries), zipped(_members(retrieval, entries, directory)), retrieval.__exit__)
 
 
 def _described(archive: "Archive", principal: Principal, study_uid: str) -> Mapping[str, Attributes]:
@@ -86,40 +85,13 @@ def _entries(instances: tuple[InstanceRow, ...], described: Mapping[str, Attribu
         )
 
 
-def _written(retrieval: Retrieval, entries: tuple[Entry, ...], directory: bytes) -> Iterator[bytes]:
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        archive.writestr(zipfile.ZipInfo("DICOMDIR", _NO_TIME), directory)
-        for instance, entry in zip(retrieval.instances, entries, strict=True):
-            member = zipfile.ZipInfo("/".join(entry.file_id), _NO_TIME)
-            with archive.open(member, "w", force_zip64=True) as file:
-                file.write(encode_file_meta(instance.sop_class, instance.uid, instance.transfer_syntax))
-                for chunk in retrieval.open(instance):
-                    file.write(chunk)
-                    yield sink.taken()
-    yield sink.taken()
-
-
-class _Sink:
-    """Where `zipfile` writes; it cannot seek, so that sizes follow what they are of."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._pieces.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def taken(self) -> bytes:
-        taken = b"".join(self._pieces)
-        self._pieces.clear()
-        return taken
+def _members(
+    retrieval: Retrieval, entries: tuple[Entry, ...], directory: bytes
+) -> Iterator[tuple[str, Iterable[Buffer]]]:
+    yield "DICOMDIR", (directory,)
+    for instance, entry in zip(retrieval.instances, entries, strict=True):
+        meta = encode_file_meta(instance.sop_class, instance.uid, instance.transfer_syntax)
+        yield "/".join(entry.file_id), chain((meta,), retrieval.open(instance))
 
 
 def _event(principal: Principal, study_uid: str, peer: str) -> AccessEvent:

@@ -86,7 +86,8 @@ class Provider:
         if account is not None and account.disabled:
             raise NotAuthenticated(*_REFUSED)
         role, patients = self._rights(claims)
-        name = str(claims.get(self._config.user_claim) or claims["sub"])
+        # Whoever has an account is on record by its name, whatever its claims call it today.
+        name = account.name if account is not None else str(claims.get(self._config.user_claim) or claims["sub"])
         if account is None and name in self._users.book.by_name:
             # On record it would look like the local user of that name.
             raise NotAuthenticated(*_REFUSED)
@@ -115,8 +116,9 @@ class Provider:
 
     # Signing in
 
-    def authorization(self, redirect_uri: str) -> tuple[str, dict[str, str]]:
-        """Where the browser goes, and what to keep for `finish`: PKCE (RFC 7636), state, nonce."""
+    def authorization(self, redirect_uri: str, *, anew: bool = False) -> tuple[str, dict[str, str]]:
+        """Where the browser goes, and what to keep for `finish`: PKCE (RFC 7636), state, nonce. `anew`: users prove who
+        they are although the provider knows them from before (OpenID Connect Core 3.1.2.1)."""
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         query = {
             "response_type": "code",
@@ -129,11 +131,15 @@ class Provider:
             "code_challenge_method": "S256",
         }
         kept = {"state": state, "nonce": nonce, "verifier": verifier, "redirect_uri": redirect_uri}
+        if anew:
+            query |= {"prompt": "login", "max_age": "0"}
+            kept["since"] = str(self._clock() // 1_000_000)
         return f"{self._discovery.published(BELIEVED).endpoint('authorization_endpoint')}?{urlencode(query)}", kept
 
-    def finish(self, kept: Mapping[str, str], answer: Mapping[str, str]) -> AccountRow:
-        """The user whom the provider vouches for; added or brought up to date here. Raises NotAuthenticated,
-        NotAuthorised, NotAvailable."""
+    def finish(self, kept: Mapping[str, str], answer: Mapping[str, str]) -> tuple[AccountRow, int]:
+        """The user whom the provider vouches for, added or brought up to date here; and when it proved to the provider
+        who it is, µs since 1970 UTC, 0 when nobody says: a provider that knows somebody from this morning lets in
+        whoever sits there now. Raises NotAuthenticated, NotAuthorised, NotAvailable."""
         if not kept or not secrets.compare_digest(kept["state"], answer.get("state", "")):
             raise NotAuthenticated("The answer does not belong to a sign-in of this browser.", "Begin once more.")
         if answer.get("iss", self._config.issuer) != self._config.issuer:  # RFC 9207 2.4
@@ -145,7 +151,16 @@ class Provider:
             raise NotAuthenticated(*_REFUSED)
         if claims.get("azp", self._config.client_id) != self._config.client_id:
             raise NotAuthenticated(*_REFUSED)
-        return self._account(claims)
+        proved = self._proved(claims, int(kept.get("since", "0")))
+        return self._account(claims), proved
+
+    def _proved(self, claims: Mapping[str, Any], since: int) -> int:
+        """Raises NotAuthenticated when that was before `since`."""
+        told = claims.get("auth_time")
+        moment = told if isinstance(told, int) else 0
+        if since and moment < since - LEEWAY:
+            raise NotAuthenticated("The provider did not ask you who you are.", "Sign out there, and try again.")
+        return max(0, min(moment * 1_000_000, self._clock()))
 
     def _exchange(self, kept: Mapping[str, str], code: str) -> str:
         form = {

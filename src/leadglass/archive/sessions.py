@@ -48,20 +48,22 @@ class Sessions:
     def idle_seconds(self) -> int:
         return self._limits.idle
 
-    def open(self, account: AccountRow, role: Role, method: str, peer: str) -> str:
-        """A new session's secret, once its event is durable. `account` is as it was when its user proved who it is:
-        raises NotAuthenticated when it was reset, disabled or changed since."""
+    def open(self, account: AccountRow, role: Role, method: str, peer: str, proved: int | None = None) -> str:
+        """A new session's secret, once its event is durable. `account` is as it was when its user proved who it is,
+        and that was `proved`, just now unless it is said: raises NotAuthenticated when it was reset, disabled or
+        changed since."""
         secret = secrets.token_urlsafe(32)
         digest, now = digest_of(secret), self._clock()
+        proved = now if proved is None else proved
 
         def write(writing: Writing) -> None:
             self._users.require_current(account)
-            session_id = writing.tx.add_session(account.id, digest, role, method, peer, now)
+            session_id = writing.tx.add_session(account.id, digest, role, method, peer, now, proved)
             detail: dict[str, object] = {"method": method, "role": role.value}
             writing.record(_event(account, f"session:{shown(digest)}", "sign-in", peer, detail))
             # Here, before any later job: a reset that follows ends it with the others. Nobody has the secret yet.
             with self._lock:
-                self._live[digest] = SessionRow(session_id, account.id, digest, role, method, peer, now, now, now)
+                self._live[digest] = SessionRow(session_id, account.id, digest, role, method, peer, now, now, proved)
                 self._saved[digest] = now
 
         try:

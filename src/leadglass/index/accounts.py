@@ -98,12 +98,14 @@ class AccountWriter:
 
     # Sessions
 
-    def add_session(self, account_id: int, digest: bytes, role: str, method: str, peer: str, now: int) -> int:
+    def add_session(
+        self, account_id: int, digest: bytes, role: str, method: str, peer: str, now: int, proved: int
+    ) -> int:
         insert = (
             "INSERT INTO session (account_id, digest, role, method, peer, created, seen, proved) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         )
-        return int(self._cursor.execute(insert, (account_id, digest, role, method, peer, now, now, now)).lastrowid)
+        return int(self._cursor.execute(insert, (account_id, digest, role, method, peer, now, now, proved)).lastrowid)
 
     def touch_session(self, session_id: int, seen: int, proved: int) -> None:
         self._cursor.execute("UPDATE session SET seen = ?, proved = ? WHERE id = ?", (seen, proved, session_id))

@@ -36,9 +36,9 @@ class Person:
         return post(client, "/sign-in", form | fields)
 
 
-def page_of(archive: Served) -> httpx.Client:
+def page_of(archive: Served, address: str = "127.0.0.1") -> httpx.Client:
     """A browser at one of our own pages: it says where its requests come from."""
-    client = browser(archive)
+    client = browser(archive, address=address)
     origin = f"https://localhost:{archive.https_port}"
     client.headers.update({"Accept": "text/html", "Sec-Fetch-Site": "same-origin", "Origin": origin})
     return client

@@ -43,6 +43,8 @@ def test_every_answer_carries_the_headers(archive: Served) -> None:
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
             assert "'unsafe-inline'" not in headers["content-security-policy"]
             assert "server" not in headers
+            # What came from devices is no page of ours.
+            assert ("sandbox" in headers["content-security-policy"]) == path.startswith("/dicom-web")
             if not path.startswith("/static"):
                 assert "no-store" in headers["cache-control"] or "private" in headers["cache-control"], path
 
@@ -76,6 +78,14 @@ def test_other_origins_may_ask_only_where_they_are_configured(furnished: Served,
                 assert answer.status_code == 200
                 assert answer.headers.get("access-control-allow-origin") == (friend if origins else None)
                 assert "access-control-allow-credentials" not in answer.headers
+                # Errors can be read too, or an application could say no more than that it failed.
+                for path in ("/dicom-web/studies/1.2.3", "/dicom-web/studies?limit=x", "/users", "/no-such"):
+                    wrong = program.get(path, headers={"Origin": friend})
+                    assert wrong.status_code in (400, 403, 404)
+                    assert wrong.headers.get("access-control-allow-origin") == (friend if origins else None)
+                refused = program.get("/dicom-web/studies", headers={"Origin": friend, "Authorization": "Bearer x"})
+                assert refused.status_code == 401
+                assert refused.headers.get("access-control-allow-origin") == (friend if origins else None)
 
 
 def test_a_link_leads_to_the_port_that_is_served(archive: Served) -> None:

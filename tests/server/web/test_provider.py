@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -18,6 +19,11 @@ import httpx
 import pytest
 
 from leadglass.crypto.keys import KeyFile
+from leadglass.dicom import tags, uids
+from leadglass.dimse.connection import AssociationRefused
+from leadglass.dimse.items import UserIdentity
+from leadglass.dimse.status import SUCCESS
+from tests.clients import ROOT, connected, ct, store
 from tests.served import Served
 from tests.server.log import events
 from tests.server.web.people import page_of
@@ -26,6 +32,7 @@ from tests.web import browser
 PROGRAM = Path(__file__).parent / "provider"
 AUDIENCE = "https://pacs.example/dicom-web"
 SECRET = "a secret between the two"
+STUDY = f"{ROOT}.81"
 SETTINGS = f"""
 [openid]
 client_id = "leadglass"
@@ -87,9 +94,9 @@ def provided(furnished: Served, tmp_path_factory: pytest.TempPathFactory) -> Ite
         process.terminate()
 
 
-def answer_of(client: httpx.Client, login: str) -> str:
+def answer_of(client: httpx.Client, login: str, *, again: bool = False) -> str:
     """From our button through the provider's pages; returns the address that it sends the browser back to."""
-    answer = client.get("/sign-in/provider")
+    answer = client.get("/sign-in/provider", params={"again": "", "next": "/studies"} if again else {})
     assert answer.status_code == 303
     for _ in range(12):
         where = answer.headers.get("location", "")
@@ -168,7 +175,27 @@ def test_a_code_is_good_once(provided: Served) -> None:
         assert client.get(back).status_code == 401
 
 
-def test_its_access_tokens_are_good_at_dicomweb(provided: Served) -> None:
+def test_a_grant_asks_for_a_proof_that_the_provider_took_now(provided: Served) -> None:
+    """It knows the browser, and would let anybody in who sits at it; asked anew, it asks who it is."""
+    store(provided, ct(study=STUDY))
+    share = {"user": "nobody.here", "until": (datetime.now(UTC) + timedelta(days=1)).date().isoformat()}
+
+    def granting(client: httpx.Client) -> int:
+        return client.post(f"/studies/{STUDY}/shares", data=share).status_code
+
+    with page_of(provided) as client:
+        arrive(client, "otto.clinician.default")
+        assert granting(client) == 303
+        assert client.get("/sign-in/again").text.count("/sign-in/provider?again") == 1
+        assert arrive(client, "otto.clinician.default").status_code == 200  # nobody was asked anything
+        assert granting(client) == 303
+        proved = client.get(answer_of(client, "otto.clinician.default", again=True))
+        assert 'content="0; url=/studies"' in proved.text
+        assert granting(client) == 400  # of a user whom nobody knows, which is looked at last
+
+
+def access_token(provided: Served) -> str:
+    """Of the provider, for us."""
     with browser(provided) as client:
         issuer = urlsplit(client.get("/sign-in/provider").headers["location"])
         asked = client.post(
@@ -177,12 +204,42 @@ def test_its_access_tokens_are_good_at_dicomweb(provided: Served) -> None:
             headers={"Accept": "application/json"},
             data={"grant_type": "client_credentials", "resource": AUDIENCE, "scope": "user/ImagingStudy.rs"},
         )
-    token = asked.json()["access_token"]
+    return str(asked.json()["access_token"])
+
+
+def test_its_access_tokens_are_good_at_dicomweb(provided: Served) -> None:
+    token = access_token(provided)
     with browser(provided, token) as program:
         assert program.get("/dicom-web/studies").status_code == 200
         assert program.post("/users", data={"name": "x"}).status_code == 403
     with browser(provided, f"{token}x") as forger:
         assert forger.get("/dicom-web/studies").status_code == 401
+
+
+def test_its_access_tokens_name_the_user_at_a_workstation(provided: Served) -> None:
+    """User Identity Negotiation with a JSON Web Token, PS3.7 D.3.3.7, type 5."""
+    token = access_token(provided)
+    find = (uids.STUDY_ROOT_FIND, uids.EXPLICIT_LE)
+
+    def named(text: str) -> UserIdentity:
+        return UserIdentity(5, True, text.encode(), b"")
+
+    with connected(provided, "workstation", find, user=named(token)) as requestor:
+        assert requestor.accepted.user.user_identity_response == b""
+        answers = list(requestor.find(uids.STUDY_ROOT_FIND, {tags.QUERY_RETRIEVE_LEVEL: "STUDY"}))
+        assert answers[-1][0] == SUCCESS
+    head, body, signature = token.split(".")
+    for forged in (f"{token}x", f"{head}.{body}.", f"{head}.{body[::-1]}.{signature}", "leadglass_guess", ""):
+        with pytest.raises(AssociationRefused), connected(provided, "workstation", find, user=named(forged)):
+            pass
+    provided.stop()
+    try:
+        asked, refused = events(provided, "query")[-1], events(provided, "association-refused")
+    finally:
+        provided.start()
+    assert (asked["p"], asked["h"]) == ("device:workstation", "user:leadglass")
+    assert {event["p"] for event in refused} == {"device:workstation"}
+    assert token not in str([*refused, asked]) + provided.log.read_text()
 
 
 def test_no_secret_is_in_the_log(provided: Served) -> None:

@@ -51,6 +51,18 @@ def test_whatever_is_wrong_the_answer_is_the_same(archive: Served, wrong: dict[s
         assert not signed_in(client)
 
 
+def test_signing_in_ends_the_session_that_the_browser_had(archive: Served) -> None:
+    """Whoever sat there before is out, and nobody's secret from before a sign-in is good after it."""
+    first, second = (enrolled(archive, name, "clinician") for name in ("lara", "lars"))
+    with page_of(archive) as client, page_of(archive) as before:
+        first.sign_in(client)
+        before.cookies = httpx.Cookies(client.cookies)
+        assert signed_in(before)
+        second.sign_in(client)
+        assert signed_in(client)
+        assert not signed_in(before)
+
+
 def test_nobody_is_sent_elsewhere(archive: Served) -> None:
     with page_of(archive) as client:
         for elsewhere in ("https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\nb"):

@@ -9,13 +9,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from leadglass.archive.archive import Archive
 from leadglass.archive.decoding import Decoding
-from leadglass.server.web import health
+from leadglass.server.web import health, paths
 from leadglass.server.web.assets import Assets
 from leadglass.server.web.authentication import Authentication
 from leadglass.server.web.console.routes import routes as console_routes
 from leadglass.server.web.dicomweb.routes import routes as dicomweb_routes
 from leadglass.server.web.headers import SecurityHeaders
 from leadglass.server.web.metrics import Measured, Metrics
+from leadglass.server.web.openapi import document
 from leadglass.server.web.pages import Pages
 from leadglass.server.web.problems import ProblemAnswers, Problems
 from leadglass.server.web.signin.routes import PUBLIC as SIGN_IN
@@ -32,16 +33,18 @@ def build(archive: Archive, decoding: Decoding, names: Collection[str], origins:
     pages = Pages(assets, archive.sessions.idle_seconds)
     metrics = Metrics(archive)
     answers = ProblemAnswers(pages)
+    paths.register()
+    routes = [
+        *health.routes(archive),
+        *metrics.routes(),
+        *assets.routes(),
+        *signin_routes(archive, pages, names),
+        *dicomweb_routes(archive, decoding),
+        *Viewer(Bundle.load(), pages).routes(),
+        *console_routes(archive, pages, decoding),
+    ]
     app = Starlette(
-        routes=[
-            *health.routes(archive),
-            *metrics.routes(),
-            *assets.routes(),
-            *signin_routes(archive, pages, names),
-            *dicomweb_routes(archive, decoding),
-            *Viewer(Bundle.load(), pages).routes(),
-            *console_routes(archive, pages, decoding),
-        ],
+        routes=[*routes, *document.routes(routes)],
         middleware=[
             Middleware(Measured, metrics=metrics),
             Middleware(SecurityHeaders),

@@ -22,6 +22,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'self'",
     )
 )
+#: What DICOMweb answers with came from devices: opened by itself in a browser it is no page of ours, and runs nothing.
+OF_DATA = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"
 ALWAYS = {
     "strict-transport-security": "max-age=31536000",  # RFC 6797 6.1
     "x-content-type-options": "nosniff",
@@ -30,7 +32,6 @@ ALWAYS = {
     "cross-origin-opener-policy": "same-origin",
 }
 UNLESS_SET = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
@@ -50,6 +51,8 @@ class SecurityHeaders:
                     headers[name] = value
                 for name, value in UNLESS_SET.items():
                     headers.setdefault(name, value)
+                is_data = scope["path"].startswith("/dicom-web/")
+                headers.setdefault("content-security-policy", OF_DATA if is_data else CONTENT_SECURITY_POLICY)
             await send(message)
 
         await self._app(scope, receive, guarded)

@@ -1,5 +1,6 @@
 """WADO-RS (PS3.18 10.4) over HTTPS: what was stored comes back, byte for byte wherever that is allowed."""
 
+import zipfile
 from collections.abc import Iterator
 from email.message import Message
 from email.parser import BytesParser
@@ -69,6 +70,36 @@ def test_a_series_and_an_instance(clinician: httpx.Client, study: list[bytes]) -
     single = clinician.get(one, headers={"Accept": "application/dicom"})
     assert single.headers["content-type"] == f"application/dicom; transfer-syntax={EXPLICIT_LE}"
     assert single.content.endswith(study[2])
+
+
+@pytest.mark.parametrize("kind", ["application/zip", "application/zip; transfer-syntax=*"])
+def test_a_zip_of_files_whose_names_are_ours(clinician: httpx.Client, study: list[bytes], kind: str) -> None:
+    """PS3.18 8.6.1.3, for what cannot read parts: a browser, say."""
+    series = f"/dicom-web/studies/{ROOT}.70/series/{ROOT}.70.1"
+    for path, wanted in (
+        (f"/dicom-web/studies/{ROOT}.70", study),
+        (series, study),
+        (f"{series}/instances/{ROOT}.70.1.3", study[2:3]),
+    ):
+        answer = clinician.get(path, headers={"Accept": kind})
+        assert answer.headers["content-type"] == "application/zip"
+        with zipfile.ZipFile(BytesIO(answer.content)) as packed:
+            assert packed.testzip() is None
+            assert packed.namelist() == [f"S0000001/I{number:07}.dcm" for number in range(1, len(wanted) + 1)]
+            found = [packed.read(name) for name in packed.namelist()]
+        assert [file[read_file_meta(BytesIO(file)).data_offset :] for file in found] == wanted
+
+
+def test_a_zip_is_for_those_who_ask_for_it(clinician: httpx.Client, study: list[bytes]) -> None:
+    path = f"/dicom-web/studies/{ROOT}.70"
+    for accept in ("*/*", f"{AS_STORED}, application/zip; q=0.5"):
+        assert clinician.get(path, headers={"Accept": accept}).headers["content-type"].startswith("multipart/related")
+    later = clinician.get(path, headers={"Accept": f"{AS_STORED}; q=0.5, application/zip"})
+    assert later.headers["content-type"] == "application/zip"
+    asked = clinician.get(path, params={"accept": "application/zip"})
+    assert asked.headers["content-type"] == "application/zip"
+    unused = {"Accept": "application/zip; transfer-syntax=1.2.840.10008.1.2"}
+    assert clinician.get(path, headers=unused).status_code == 406
 
 
 def test_head_tells_the_length_and_nothing_else(clinician: httpx.Client, study: list[bytes]) -> None:

@@ -21,7 +21,7 @@ class Download:
         self._executor = ThreadPoolExecutor(THREADS, "download")
 
     def routes(self) -> list[BaseRoute]:
-        return [Route("/studies/{study}/download", self._send, methods=["GET"])]
+        return [Route("/studies/{study:uid}/download", self._send, methods=["GET"])]
 
     def _send(self, request: Request) -> ASGIApp:
         study = request.path_params["study"]

@@ -67,7 +67,7 @@ class QuarantinePages:
         self._pages = pages
 
     def routes(self) -> list[BaseRoute]:
-        one = "/quarantine/{number:int}"
+        one = "/quarantine/{number:number}"
         return [
             Route("/quarantine", self._list, methods=["GET"]),
             Route(one, self._show, methods=["GET"]),

@@ -94,11 +94,11 @@ class ReviewPages:
         self._decoding = decoding
 
     def routes(self) -> list[BaseRoute]:
-        one = "/reviews/{number:int}"
+        one = "/reviews/{number:number}"
         return [
             Route("/reviews", self._list, methods=["GET"]),
             Route(one, self._show, methods=["GET"]),
-            Route(f"{one}/frames/{{frame:int}}/{{side}}", self._picture, methods=["GET"]),
+            Route(f"{one}/frames/{{frame:number}}/{{side}}", self._picture, methods=["GET"]),
             Route(f"{one}/accept", self._accept, methods=["POST"]),
             Route(f"{one}/reject", self._reject, methods=["POST"]),
         ]

@@ -76,9 +76,9 @@ class StudyPage:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/studies/{study}", self._show, methods=["GET"]),
-            Route("/studies/{study}/shares", self._share, methods=["POST"]),
-            Route("/studies/{study}/shares/{share:int}/end", self._end_share, methods=["POST"]),
+            Route("/studies/{study:uid}", self._show, methods=["GET"]),
+            Route("/studies/{study:uid}/shares", self._share, methods=["POST"]),
+            Route("/studies/{study:uid}/shares/{share:number}/end", self._end_share, methods=["POST"]),
         ]
 
     def _show(self, request: Request) -> Response:

@@ -126,6 +126,12 @@ def acceptable(header: str | None, parameter: str | None) -> tuple[MediaRange, .
     return tuple(_lowered(agreed, 0)) + tuple(_lowered(from_header, 1000)) if agreed else from_header
 
 
+def zip_range(ranges: Iterable[MediaRange]) -> MediaRange | None:
+    """The range that asks for a ZIP by name, unless files in parts are wanted before it (PS3.18 8.6.1.3)."""
+    first = next((each for each in ranges if each.media_type == ZIP or each.covers(DICOM)), None)
+    return first if first is not None and first.media_type == ZIP else None
+
+
 def media_type_of(transfer_syntax: str) -> str:
     """The media type of a frame in that transfer syntax, PS3.18 Table 8.7.3-4 and 8.7.3-5."""
     return _MEDIA_TYPES.get(transfer_syntax, OCTETS)

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from leadglass.dicom.dictionary import keyword_of
 from leadglass.errors import NotFound
-from leadglass.server.web.dicomweb.accept import DICOM, OCTETS
+from leadglass.server.web.dicomweb.accept import DICOM, OCTETS, ZIP
 from leadglass.server.web.dicomweb.dispatch import accepted
 from leadglass.server.web.dicomweb.errors import NotAcceptable
 from leadglass.server.web.dicomweb.qido import IF_KNOWN, REQUIRED
@@ -23,7 +23,8 @@ from leadglass.server.web.dicomweb.requests import ROOT, service_of
 WADL: Final = "application/vnd.sun.wadl+xml"
 _NAMESPACE: Final = "http://wadl.dev.java.net/2009/02"
 _ATTRIBUTES: Final = (JSON, f'multipart/related; type="{XML}"')
-_INSTANCES: Final = (f'multipart/related; type="{DICOM}"',)
+_STORED: Final = (f'multipart/related; type="{DICOM}"',)
+_INSTANCES: Final = (*_STORED, ZIP)
 _IMAGES: Final = ("image/jpeg", "image/png")
 #: What the last step of a path answers with.
 _REPRESENTATIONS: Final = {
@@ -34,7 +35,8 @@ _REPRESENTATIONS: Final = {
 }
 _SEARCHES: Final = frozenset({"studies", "series", "instances"})
 _OPTIONS: Final = ("limit", "offset", "includefield", "fuzzymatching", "emptyvaluematching", "multiplevaluematching")
-_KEYS: Final = tuple(dict.fromkeys(tag for table in (REQUIRED, IF_KNOWN) for tags in table.values() for tag in tags))
+#: What searches match.
+KEYS: Final = tuple(dict.fromkeys(tag for table in (REQUIRED, IF_KNOWN) for tags in table.values() for tag in tags))
 _STEP: Final = re.compile(r"\{(\w+):\w+\}")
 
 
@@ -109,13 +111,13 @@ def _document(service: str, routes: Sequence[Route]) -> str:
 
 def _method(step: str, method: str) -> str:
     if method == "POST":
-        taken = "".join(f'<representation mediaType="{escape(each)}"/>' for each in _INSTANCES)
+        taken = "".join(f'<representation mediaType="{escape(each)}"/>' for each in _STORED)
         return f'<method name="POST" id="StoreInstances"><request>{taken}</request></method>'
     answers = _REPRESENTATIONS.get(step, ())
     given = "".join(f'<representation mediaType="{escape(each)}"/>' for each in answers)
     options = "".join(f'<option value="{escape(each)}"/>' for each in answers)
     query = "".join(_parameter(name) for name in _OPTIONS) if step in _SEARCHES else ""
-    query += "".join(_parameter(keyword_of(tag)) for tag in _KEYS) if step in _SEARCHES else ""
+    query += "".join(_parameter(keyword_of(tag)) for tag in KEYS) if step in _SEARCHES else ""
     accept = f'<param name="Accept" style="header">{options}</param>'
     return (
         f'<method name="{method}"><request>{accept}{query}</request><response status="200">{given}</response></method>'

@@ -102,7 +102,7 @@ def multipart(parts: Sequence[Part]) -> Answer:
     heads = [_head(writer, part) for part in parts]
     length = len(writer.end()) + sum(map(len, heads)) + sum(part.length or 0 for part in parts)
     buffers = chain(_joined(heads, parts), (writer.end(),))
-    return Answer(writer.content_type(_bare(parts[0])), buffers, length, lane=_lane(parts))
+    return Answer(writer.content_type(_bare(parts[0])), buffers, length, lane=lane_of(parts))
 
 
 def streamed(parts: Iterable[Part]) -> Answer:
@@ -111,7 +111,7 @@ def streamed(parts: Iterable[Part]) -> Answer:
     ahead = iter(parts)
     first = next(ahead)
     writer = MultipartWriter()
-    lane = _lane(parts) if isinstance(parts, Sequence) else first.lane
+    lane = lane_of(parts) if isinstance(parts, Sequence) else first.lane
     return Answer(writer.content_type(_bare(first)), _written(writer, chain((first,), ahead)), None, lane=lane)
 
 
@@ -143,7 +143,8 @@ def _head(writer: MultipartWriter, part: Part) -> bytes:
     return writer.part(Content_Type=part.media_type, **part.headers)
 
 
-def _lane(parts: Iterable[Part]) -> Lane:
+def lane_of(parts: Iterable[Part]) -> Lane:
+    """Of an answer that has these parts."""
     return Lane.MADE if any(part.lane is Lane.MADE for part in parts) else Lane.STORED
 
 

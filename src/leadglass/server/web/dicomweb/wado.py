@@ -15,12 +15,22 @@ from starlette.types import ASGIApp
 from leadglass.archive.decoding import Decoding, can_transcode
 from leadglass.archive.frames import Frames, InstanceFrames
 from leadglass.archive.retrieve import InstanceRow, Retrieval
+from leadglass.archive.zipping import zipped
 from leadglass.dicom.explicit import explicit_little_endian
 from leadglass.dicom.part10 import encode_file_meta
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import UsageError
-from leadglass.server.web.dicomweb.accept import MediaRange, Selected, Work, select_frames, select_instance
-from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, accepted, multipart, single
+from leadglass.server.web.dicomweb.accept import (
+    DICOM,
+    ZIP,
+    MediaRange,
+    Selected,
+    Work,
+    select_frames,
+    select_instance,
+    zip_range,
+)
+from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, accepted, lane_of, multipart, single
 from leadglass.server.web.dicomweb.lanes import Lane
 from leadglass.server.web.dicomweb.sending import Buffer
 
@@ -50,14 +60,29 @@ class Wado:
     def instances(self, request: Request) -> ASGIApp:
         """A study, series or instance as Part 10 files."""
         ranges = accepted(request)
+        as_zip = zip_range(ranges)
         alone = "instance" in request.path_params
 
         def make(retrieval: Retrieval) -> Answer:
+            if as_zip is not None:
+                return self._zip(retrieval, as_zip)
             made = [self.instance(retrieval, row, ranges, alone=alone) for row in retrieval.instances]
             parts = [part for part, _ in made]
             return multipart(parts) if made[0][1].multipart else single(parts[0])
 
         return self._dispatch.answer(request, request.path_params, make)
+
+    def _zip(self, retrieval: Retrieval, wanted: MediaRange) -> Answer:
+        """A ZIP of files, PS3.18 8.6.1.3; their names are the server's."""
+        file = (MediaRange(DICOM, False, wanted.transfer_syntax, wanted.weight),)
+        series = dict.fromkeys(row.series_uid for row in retrieval.instances)
+        folders = {uid: f"S{number:07}" for number, uid in enumerate(series, 1)}
+        members = [
+            (f"{folders[row.series_uid]}/I{number:07}.dcm", self.instance(retrieval, row, file, alone=True)[0])
+            for number, row in enumerate(retrieval.instances, 1)
+        ]
+        lane = lane_of([part for _, part in members])
+        return Answer(ZIP, zipped((name, part.open()) for name, part in members), None, lane=lane)
 
     def frames(self, request: Request) -> ASGIApp:
         """The frames of an instance that a list names."""

@@ -30,7 +30,8 @@ class ProviderRoutes:
 
     def _go(self, request: Request) -> Response:
         assert self._provider is not None  # noqa: S101 - there is no such route without one
-        address, kept = self._provider.authorization(f"https://{request.headers['host']}{_BACK}")
+        anew = "again" in request.query_params
+        address, kept = self._provider.authorization(f"https://{request.headers['host']}{_BACK}", anew=anew)
         response = RedirectResponse(address, 303)
         next_ = local(request.query_params.get("next", "/"))
         # The way back is a link from the provider's page: a cookie that is Strict would not come along.
@@ -43,11 +44,11 @@ class ProviderRoutes:
         assert self._provider is not None  # noqa: S101
         ceremony = self._steps.take(request)
         try:
-            account = self._provider.finish(ceremony.exchange, request.query_params)
+            account, proved = self._provider.finish(ceremony.exchange, request.query_params)
         except LeadglassError as error:
             self._archive.sign_in.refuse("", "openid", peer_of(request), error)
             raise
-        secret = self._archive.sessions.open(account, role_of(account, ""), "openid", peer_of(request))
+        secret = self._archive.sessions.open(account, role_of(account, ""), "openid", peer_of(request), proved)
         response = self._steps.pages.page(request, "signed-in.html", next=ceremony.next)
         give(response, SESSION, secret)
         take_back(response, STEP)

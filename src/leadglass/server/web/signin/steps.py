@@ -71,6 +71,8 @@ class Steps:
 
     def signed_in(self, request: Request, account: User, role: Role, method: str, next_: str) -> Response:
         response = go(request, local(next_))
+        # Whoever sat here before is out: its cookie is about to be another one.
+        self.archive.sessions.end(request.cookies.get(SESSION, ""), peer_of(request))
         give(response, SESSION, self.archive.sessions.open(account, role, method, peer_of(request)))
         take_back(response, STEP)
         return response

@@ -1,0 +1,1 @@
+"""What the web door answers, told to programs: an OpenAPI document, and the tables that it is made of."""
