@@ -51,7 +51,7 @@ def watch(pid: int) -> Iterator[Cost]:
     cost.seconds = ended - started
     cost.cpu_seconds = after[0] - cpu
     cost.written = after[1] - written
-    cost.peak_high_water = _high_water(pid)
+    cost.peak_high_water = high_water(pid)
 
 
 def _await_quiet(pid: int) -> tuple[float, tuple[float, int]]:
@@ -97,6 +97,11 @@ def _progress(pid: int) -> tuple[float, int]:
     return ticks * _TICK, written
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process and all its descendants have used so far."""
+    return _progress(pid)[0]
+
+
 def _sample(pid: int, cost: Cost, stop: threading.Event) -> None:
     while not stop.wait(_SAMPLE_SECONDS):
         resident = 0
@@ -106,7 +111,8 @@ def _sample(pid: int, cost: Cost, stop: threading.Event) -> None:
         cost.peak_resident = max(cost.peak_resident, resident)
 
 
-def _high_water(pid: int) -> int:
+def high_water(pid: int) -> int:
+    """The most bytes that the process had resident so far."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.sync_api import Page, Request, sync_playwright
 
 from bench.clients import Client, finish
-from bench.dicomweb import WebServer, leadglass
+from bench.web_servers import WebServer, leadglass
 from leadglass.cli.phantom import phantom_series
 
 RESULTS: Final = Path(__file__).parent / "results" / "viewer.json"

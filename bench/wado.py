@@ -1,34 +1,38 @@
 """WADO-RS and STOW-RS beside Orthanc with its DICOMweb plugin: `python -m bench.wado [--slices N]`.
 
-Orthanc answers in the clear (see `bench.dicomweb`), so it is spared the encryption that Leadglass always does. What
-Python's TLS can move on this machine is measured in the same run, with the same client.
+Orthanc is measured twice, over TLS like Leadglass and in the clear, and so is what Python's TLS can move on this machine
+to the same client: all in one run, one after another in each round. Processor time is the server's.
 """
 
 import argparse
 import json
 import multiprocessing
 import os
+import platform
 import shutil
 import socket
 import ssl
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Final
 
 from bench import corpora
 from bench.clients import Client, finish
 from bench.corpora import Corpus
-from bench.dicomweb import PATIENCE, PLUGIN, WebServer, leadglass, orthanc
+from bench.measure import cpu_seconds, high_water
 from bench.pki import make_identities
+from bench.web_servers import PATIENCE, WebServer, has_orthanc, leadglass, orthanc
 
 RESULTS: Final = Path(__file__).parent / "results" / "wado.json"
 FILES: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 #: Orthanc's plugin takes it for frames too; without a transfer syntax it decodes nothing here either.
 FRAME: Final = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+CLIENTS: Final = (1, 4)
 _BUFFER: Final = 1024 * 1024
 _BOUNDARY: Final = "benchmark"
 
@@ -54,14 +58,36 @@ def fetch(server: WebServer, path: str, accept: str, times: int) -> list[tuple[f
     return results
 
 
-def retrieve(server: WebServer, path: str, clients: int, rounds: int) -> float:
-    """10^6 bytes a second that so many clients get together, each in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(clients) as pool:
-        pool.starmap(fetch, [(server, path, FILES, 1)] * clients)  # started, and all in the page cache
-        started = time.perf_counter()
-        done = pool.starmap(fetch, [(server, path, FILES, rounds)] * clients)
-        spent = time.perf_counter() - started
-    return round(sum(size for results in done for _, size in results) / spent / 1e6, 1)
+def retrieve(pool: Pool, server: WebServer, path: str, clients: int) -> tuple[float, float]:
+    """10^6 bytes a second that so many clients get together, and the server's CPU milliseconds for each of them."""
+    before, started = cpu_seconds(server.pid), time.perf_counter()
+    done = pool.starmap(fetch, [(server, path, FILES, 1)] * clients, 1)
+    spent, cpu = time.perf_counter() - started, cpu_seconds(server.pid) - before
+    megabytes = sum(size for results in done for _, size in results) / 1e6
+    return megabytes / spent, 1000 * cpu / megabytes
+
+
+def retrieved(servers: Mapping[WebServer, str], rounds: int) -> dict[str, dict[str, object]]:
+    """Of each server by its name, given the path of a study: medians, and the runs."""
+    runs: dict[str, dict[str, list[tuple[float, float]]]] = {server.name: {} for server in servers}
+    with multiprocessing.get_context("spawn").Pool(max(CLIENTS)) as pool:
+        for server, path in servers.items():
+            retrieve(pool, server, path, max(CLIENTS))  # started, and all in the page cache
+        for _ in range(rounds):
+            for clients in CLIENTS:
+                for server, path in servers.items():
+                    done = retrieve(pool, server, path, clients)
+                    runs[server.name].setdefault(f"study x{clients}", []).append(done)
+    return {name: {kind: _medians(each) for kind, each in kinds.items()} for name, kinds in runs.items()}
+
+
+def _medians(runs: Sequence[tuple[float, float]]) -> dict[str, object]:
+    rates, costs = zip(*runs, strict=True)
+    return {
+        "MB/s": round(statistics.median(rates), 1),
+        "server CPU ms/MB": round(statistics.median(costs), 3),
+        "runs MB/s": [round(rate, 1) for rate in rates],
+    }
 
 
 def frames(server: WebServer, paths: Sequence[str]) -> dict[str, float]:
@@ -133,47 +159,57 @@ def bare_tls(home: Path, dicom: WebServer, mebibytes: int) -> Iterator[WebServer
     port = spawn.Queue()
     process = spawn.Process(target=_zeros, args=(port, identity.key, identity.certificate, mebibytes), daemon=True)
     process.start()
+    assert process.pid is not None
     try:
-        yield WebServer("bare", dicom.dicom, port.get(timeout=PATIENCE), identity.authority)
+        yield WebServer("bare TLS", dicom.dicom, port.get(timeout=PATIENCE), process.pid, identity.authority)
     finally:
         process.kill()
         process.join()
 
 
-def measure(server: WebServer, work: Path, slices: int, rounds: int) -> dict[str, object]:
-    """A fresh server gets one study by DIMSE, another one by STOW-RS, and gives the first one back."""
-    dimse = Corpus("wado", "CT", corpora.ct(1).sop_class, slices, 512, 512, series=slices)
-    web = Corpus("stow", "CT", corpora.ct(1).sop_class, slices, 512, 512, series=slices)
-    result: dict[str, object] = {
-        "c-store objects/s": store_by_dimse(server, corpora.write(dimse, work)),
-        "stow objects/s": store(server, corpora.write(web, work)),
-    }
-    study = f"/dicom-web/studies/{dimse.study_uid(0)}"
-    for clients in (1, 4):
-        result[f"study x{clients} MB/s"] = retrieve(server, study, clients, rounds)
-    series = f"{study}/series/{dimse.series_uid(0)}"
-    numbers = range(0, slices, max(1, slices // 100))
-    result["frame"] = frames(server, [f"{series}/instances/{dimse.instance_uid(n)}/frames/1" for n in numbers])
-    return result
+def filled(server: WebServer, dimse: Sequence[Path], web: Sequence[Path]) -> dict[str, object]:
+    """One study by DIMSE, another one by STOW-RS."""
+    by_dimse, by_web = store_by_dimse(server, dimse), store(server, web)
+    return {"c-store objects/s": by_dimse, "stow objects/s": by_web, "stow ÷ c-store": round(by_web / by_dimse, 2)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--work", default="/var/tmp", help="on a disk")  # noqa: S108
     options = parser.parse_args()
-    result: dict[str, object] = {"slices": options.slices, "cores": len(os.sched_getaffinity(0))}
-    with tempfile.TemporaryDirectory() as directory:
+    slices = options.slices
+    first = Corpus("wado", "CT", corpora.ct(1).sop_class, slices, 512, 512, series=slices)
+    second = Corpus("stow", "CT", corpora.ct(1).sop_class, slices, 512, 512, series=slices)
+    study = f"/dicom-web/studies/{first.study_uid(0)}"
+    series = f"{study}/series/{first.series_uid(0)}"
+    some = [f"{series}/instances/{first.instance_uid(n)}/frames/1" for n in range(0, slices, max(1, slices // 100))]
+    result: dict[str, object] = {
+        "slices": slices,
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "load average before": round(os.getloadavg()[0], 1),
+    }
+    with tempfile.TemporaryDirectory(dir=options.work) as directory, ExitStack() as stack:
         work = Path(directory)
-        for name in ("leadglass", "orthanc", "bare"):
+        for name in ("leadglass", "orthanc", "orthanc-tls", "bare"):
             (work / name).mkdir()
-        with leadglass(work / "leadglass", 0) as server:
-            with bare_tls(work / "bare", server, options.slices // 2) as bare:
-                result["bare TLS MB/s"] = retrieve(bare, "/", 1, options.rounds)
-            result["leadglass"] = measure(server, work, options.slices, options.rounds)
-        if shutil.which("Orthanc") and PLUGIN.exists():
-            with orthanc(work / "orthanc") as server:
-                result["orthanc"] = measure(server, work, options.slices, options.rounds)
+        files, others = corpora.write(first, work), corpora.write(second, work)
+        own = stack.enter_context(leadglass(work / "leadglass", 0))
+        servers = [own]
+        if has_orthanc():
+            if shutil.which("cc"):
+                servers.append(stack.enter_context(orthanc(work / "orthanc-tls", tls=True)))
+            servers.append(stack.enter_context(orthanc(work / "orthanc")))
+        measured = {server.name: filled(server, files, others) for server in servers}
+        for server in servers:
+            measured[server.name]["frame"] = frames(server, some)
+        bare = stack.enter_context(bare_tls(work / "bare", own, slices // 2))
+        for name, rates in retrieved(dict.fromkeys(servers, study) | {bare: "/"}, options.rounds).items():
+            measured.setdefault(name, {}).update(rates)
+        measured[own.name]["peak resident MB"] = round(high_water(own.pid) / 1e6)
+        result |= measured
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 

@@ -12,7 +12,7 @@ from leadglass.archive.header import stored_elements
 from leadglass.archive.query import UNIQUE_KEYS, IdentifierError, QueryRequest, described, level_of
 from leadglass.archive.refusals import record_refusal
 from leadglass.dicom import tags
-from leadglass.dicom.container import Element
+from leadglass.dicom.reader import DataSetScanner, Element
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import LeadglassError, VerificationFailed
 from leadglass.index.rows import InstanceRow
@@ -27,6 +27,8 @@ __all__ = ["InstanceRow", "Retrieval", "opened", "retrieve"]
 #: The event, and the reason of the review, of an instance that a decoder came to grief over.
 DECODER_FAILED = "decoder-failed"
 _WANTED = frozenset({tags.SOP_INSTANCE_UID})
+#: Bytes that are looked at in one go for it; it stands near the beginning.
+_STEP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,11 @@ class Retrieval:
         the instance on record; that is an event of its own.
         """
         with self.watched(instance):
-            chunks = opened(self.archive, instance)[0].chunks()
+            reader = self.archive.open(instance)
+            chunks = reader.chunks()
             first = next(chunks, bytearray())
+            if not _names(first, instance, self.archive.limits):
+                opened(self.archive, instance)
         return self._counted(instance, first, chunks)
 
     def count_part(self, instance: InstanceRow, octets: int) -> None:
@@ -107,12 +112,28 @@ def opened(
     reader = archive.open(instance)
     syntax = TRANSFER_SYNTAXES[instance.transfer_syntax]
     elements = stored_elements(reader, syntax, limits or archive.limits, wanted | _WANTED)
-    found = elements.get(tags.SOP_INSTANCE_UID)
-    if found is None or found.value.rstrip(b"\0 ").decode("ascii", "replace") != instance.uid:
+    if _uid(elements) != instance.uid:
         raise VerificationFailed(
             "A sealed object is not the instance that the index says.", "Run `leadglass fsck --deep`."
         )
     return reader, elements
+
+
+def _names(first: bytearray, instance: InstanceRow, limits: DataSetLimits) -> bool:
+    """Whether the first bytes of a data set say already that it is the instance on record: they nearly always do, and
+    then nothing has to be opened twice."""
+    scanner = DataSetScanner(TRANSFER_SYNTAXES[instance.transfer_syntax], limits, wanted=_WANTED)
+    view = memoryview(first)
+    for start in range(0, len(first), _STEP):
+        scanner.feed(view[start : start + _STEP])
+        if scanner.elements:
+            return _uid(scanner.elements) == instance.uid
+    return False
+
+
+def _uid(elements: Mapping[int, Element]) -> str:
+    found = elements.get(tags.SOP_INSTANCE_UID)
+    return "" if found is None else found.value.rstrip(b"\0 ").decode("ascii", "replace")
 
 
 def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) -> Retrieval:

@@ -29,7 +29,7 @@ _PREFIX = 7
 _PLAIN = SEGMENT - TAG
 _PLAIN_FIRST = _PLAIN - HEADER
 #: Segments opened at a time: one read and one output of at most 1 MiB.
-_WINDOW = 16
+_WINDOW = 4
 
 _NONCE_END = struct.Struct(">IB")
 
