@@ -1,7 +1,8 @@
 """Opening a CT series in the bundled OHIF with Debian's Chromium: `python -m bench.viewer [--slices N]`.
 
 How long it takes from the address to the first image on the screen, and what part of it the server took: the sum of its
-response times (request sent to last byte) for what had been answered by then.
+response times (request sent to last byte) for what had been answered by then. The series has come to rest before: its
+metadata are prepared.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,8 +23,12 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 from bench.clients import Client, finish
 from bench.web_servers import WebServer, leadglass
+from leadglass.archive.housekeeping import EVERY_SECONDS
+from leadglass.archive.preparation import LOOKS
 from leadglass.cli.phantom import phantom_series
 
+#: Longer than a series has to be at rest.
+REST: Final = (LOOKS + 2) * EVERY_SECONDS
 RESULTS: Final = Path(__file__).parent / "results" / "viewer.json"
 _ARGUMENTS: Final = (
     "--use-gl=angle",
@@ -119,6 +125,7 @@ def main() -> None:
         with leadglass(work / "leadglass", 0) as server:
             files = phantom(work, options.slices)
             finish(Client(server.dicom).store(files))
+            time.sleep(REST)
             study = str(pydicom.dcmread(files[0], specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
             result = {
                 "slices": options.slices,

@@ -1,7 +1,7 @@
 """WADO-RS and STOW-RS beside Orthanc with its DICOMweb plugin: `python -m bench.wado [--slices N]`.
 
-Orthanc is measured twice, over TLS like Leadglass and in the clear, and so is what Python's TLS can move on this machine
-to the same client: all in one run, one after another in each round. Processor time is the server's.
+Orthanc is measured twice, over TLS like Leadglass and in the clear, and so is what Python's TLS can move to the same
+client: all in one run, one after another in each round. Processor time is the server's.
 """
 
 import argparse

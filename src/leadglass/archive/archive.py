@@ -18,6 +18,7 @@ from leadglass.archive.journal import Journal
 from leadglass.archive.lockouts import Lockouts
 from leadglass.archive.openid import OpenIdConfig, Provider
 from leadglass.archive.passkeys import Passkeys
+from leadglass.archive.preparation import Preparation
 from leadglass.archive.provision import issue, provision
 from leadglass.archive.quarantine import QuarantineKeys
 from leadglass.archive.refusals import RefusalRecorder
@@ -117,7 +118,10 @@ class Archive:
                 config.clock,
             )
         )
-        self.housekeeping = Housekeeping((self.ledger.close_idle, self.refusals.flush_past, self.sessions.sweep))
+        self.preparation = Preparation(self)
+        self.housekeeping = Housekeeping(
+            (self.ledger.close_idle, self.refusals.flush_past, self.sessions.sweep, self.preparation.look)
+        )
 
     def open(self, row: InstanceRow) -> ObjectReader:
         """A verified reader of one instance's bytes. Raises VerificationFailed."""

@@ -1,5 +1,5 @@
 """The attributes of instances without their pixels (PS3.18 10.4.3.3.2): read from the sealed headers, and prepared once
-for each generation of a series (ADR 5).
+for each generation of a series (ADR 6).
 """
 
 import struct
@@ -23,7 +23,7 @@ from leadglass.dicom.json_model import JsonWriter, RememberedFragments
 from leadglass.dicom.model_writer import ModelWriter
 from leadglass.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import LeadglassError, VerificationFailed
-from leadglass.index.prepared import SeriesInstances, VisibleSeries
+from leadglass.index.prepared import SeriesInstances, UnpreparedSeries, VisibleSeries
 from leadglass.index.rows import InstanceRow
 from leadglass.model import DataSetLimits, Operation, Outcome, Principal
 
@@ -122,14 +122,18 @@ class SeriesMetadata:
             if is_worth_it and builder.held <= LARGEST:
                 builder.add(piece)
         if is_worth_it and builder.held <= LARGEST:
-            self._keep(series, found.generation, builder.finish().encode())
+            _keep(self.archive, series.id, series.study_id, found.generation, builder.finish())
 
-    def _keep(self, series: VisibleSeries, generation: int, document: bytes) -> None:
-        content = seal_document(self.archive, series.study_id, document, _bound(series.id, generation))
-        # Nobody waits for it: what could not be kept is built again.
-        self.archive.committer.submit(
-            lambda writing: writing.tx.put_series_document(series.id, generation, FORM, content, KEPT)
-        )
+
+def prepare(archive: "Archive", series: UnpreparedSeries, root: str) -> None:
+    """Build and keep what `gzip` gives for that root. Raises VerificationFailed."""
+    found = archive.index.series_instances(series.id)
+    builder = SeriesDocumentBuilder(root)
+    for piece in _json_pieces(archive, root, found.instances):
+        builder.add(piece)
+        if builder.held > LARGEST:
+            return
+    _keep(archive, series.id, series.study_id, found.generation, builder.finish())
 
 
 def series_metadata(archive: "Archive", principal: Principal, request: QueryRequest) -> SeriesMetadata:
@@ -221,6 +225,12 @@ def _json_pieces(archive: "Archive", root: str, instances: Iterable[InstanceRow]
             held, size = [], 0
     if held:
         yield ",".join(held).encode()
+
+
+def _keep(archive: "Archive", series_id: int, study_id: int, generation: int, document: SeriesDocument) -> None:
+    content = seal_document(archive, study_id, document.encode(), _bound(series_id, generation))
+    # Nobody waits for it: what could not be kept is built again.
+    archive.committer.submit(lambda writing: writing.tx.put_series_document(series_id, generation, FORM, content, KEPT))
 
 
 def _uri(root: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What is prepared of a series (ADR 5): the metadata of its instances as one gzip file that goes out as it is, in parts
+"""What is prepared of a series (ADR 6): the metadata of its instances as one gzip file that goes out as it is, in parts
 that can be inflated one by one (docs/formats/index.md). No input or output.
 
     root length (2) ‖ root ‖ CRC-32 (4) ‖ size (4) ‖ count (4) ‖ count × length (4) ‖ count × raw deflate

@@ -28,7 +28,8 @@ _PREFIX = 7
 #: Bytes of plaintext in a full segment, and in the first one.
 _PLAIN = SEGMENT - TAG
 _PLAIN_FIRST = _PLAIN - HEADER
-#: Segments opened at a time: one read and one output of at most 1 MiB.
+#: Segments opened at a time: one read and one output of at most 256 KiB, which the allocator keeps for the next one
+#: where it would return a larger one to the system.
 _WINDOW = 4
 
 _NONCE_END = struct.Struct(">IB")
@@ -161,7 +162,7 @@ class StreamOpener:
         return b"".join(self.chunks(start, length))
 
     def chunks(self, start: int = 0, length: int | None = None) -> Iterator[bytearray]:
-        """The range in order, in fresh buffers of at most 1 MiB. Opens at least one segment, even for an empty range.
+        """The range in order, in fresh buffers of at most 256 KiB. Opens at least one segment, even for an empty range.
 
         UsageError for a range outside the plaintext; VerificationFailed for a segment that was changed, cut, moved or
         sealed for something else.

@@ -129,6 +129,10 @@ class Index:
     def series_instances(self, series_id: int) -> prepared.SeriesInstances:
         return self._read(lambda cursor: prepared.series_instances(cursor, series_id))
 
+    def unprepared(self, form: int, least: int, newest: int) -> tuple[prepared.UnpreparedSeries, ...]:
+        """Among so many newest series those with at least so many instances of which nothing is prepared."""
+        return self._read(lambda cursor: prepared.unprepared(cursor, form, least, newest))
+
     def instance(self, instance_id: int) -> InstanceRow:
         """Raises NotFound."""
         return self._read(lambda cursor: lookup.instance_by_id(cursor, instance_id))

@@ -31,6 +31,15 @@ class VisibleSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class UnpreparedSeries:
+    """A series with visible instances of which nothing is prepared at its generation."""
+
+    id: int
+    study_id: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class SeriesDocument:
     """`generation` is that of the series now; `content` is None unless it was made of that, in that form."""
 
@@ -102,3 +111,15 @@ def series_instances(cursor: Any, series_id: int) -> SeriesInstances:
     finally:
         cursor.execute("COMMIT")
     return SeriesInstances(row[0] if row else -1, found)
+
+
+def unprepared(cursor: Any, form: int, least: int, newest: int) -> tuple[UnpreparedSeries, ...]:
+    """Among so many newest series those with at least so many instances, the newest first."""
+    rows = cursor.execute(
+        "SELECT series.id, series.study_id, series.generation FROM series LEFT JOIN series_document AS made "
+        "ON made.series_id = series.id AND made.generation = series.generation AND made.form = ? "
+        "WHERE series.id > (SELECT max(id) FROM series) - ? AND series.instances >= ? AND made.series_id IS NULL "
+        "ORDER BY series.id DESC",
+        (form, newest, least),
+    )
+    return tuple(UnpreparedSeries(*row) for row in rows)

@@ -27,7 +27,7 @@ TAIL = 4096
 class ObjectReader:
     """A sealed object whose key has been unwrapped. May be used by several threads."""
 
-    __slots__ = ("_content", "_layout")
+    __slots__ = ("_content", "_sealed_layout")
 
     def __init__(
         self, backend: Backend, archive_id: bytes, location: Location, object_id: bytes, unwrap: Unwrap
@@ -46,12 +46,8 @@ class ObjectReader:
             if trailer.layout_length + TRAILER <= tail_length
             else read_at(start, trailer.layout_length)
         )
-        self._layout = StreamOpener(
-            key,
-            associated_layout(archive_id, object_id),
-            lambda offset, length: sealed[offset : offset + length],
-            plaintext_length(trailer.layout_length),
-        )
+        # Opened when it is asked for: whoever reads a whole object never does.
+        self._sealed_layout = key, associated_layout(archive_id, object_id), sealed
         self._content = StreamOpener(
             key,
             associated_content(archive_id, object_id),
@@ -67,12 +63,23 @@ class ObjectReader:
     @property
     def layout(self) -> bytes:
         """What `finish` was given. VerificationFailed."""
-        return self._layout.read(DIGEST, self._layout.plain_length - DIGEST)
+        return self._opened_layout[DIGEST:]
 
     @property
     def digest(self) -> bytes:
         """SHA-256 of the data set as received. VerificationFailed."""
-        return self._layout.read(0, DIGEST)
+        return self._opened_layout[:DIGEST]
+
+    @property
+    def _opened_layout(self) -> bytes:
+        key, associated, sealed = self._sealed_layout
+        opener = StreamOpener(
+            key,
+            associated,
+            lambda offset, length: sealed[offset : offset + length],
+            plaintext_length(len(sealed)),
+        )
+        return opener.read(0, opener.plain_length)
 
     def read(self, start: int, length: int) -> bytes:
         """A range of the data set. UsageError outside it, VerificationFailed, NotAvailable."""

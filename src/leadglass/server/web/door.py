@@ -19,6 +19,7 @@ from leadglass.pixels.pool import DecoderPool
 from leadglass.server.web.application import build
 from leadglass.server.web.certificates import CertificateFiles
 from leadglass.server.web.configuration import WebConfig
+from leadglass.server.web.dicomweb.requests import service
 from leadglass.server.web.protocol import bounded
 
 BACKLOG = 512
@@ -37,7 +38,10 @@ class WebDoor:
         self._socket = _listen(host, port)
         self._decoders = DecoderPool(DecoderLimits())
         decoding = Decoding(self._decoders, archive.limits)
-        app = build(archive, decoding, {*config.names, *_names(shown)}, config.origins)
+        names = (*config.names, *_names(shown))
+        app = build(archive, decoding, set(names), config.origins)
+        # What most people will ask for; under another name it is found all the same.
+        archive.preparation.root = service(names[0], self.address[1]) if names else ""
         self._server = _Server(app, config, files)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
