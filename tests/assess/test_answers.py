@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from leadglass.assess.counting.census import StudyAnswer
 from leadglass.assess.counting.reservoir import Reservoir
-from leadglass.assess.probes.dimse_answer import MANY, read_study
+from leadglass.assess.probes.dimse_answer import MANY, StudyReader
 from leadglass.dicom import tags
 from leadglass.dicom.attributes import encode_attributes
 from leadglass.dicom.uids import EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE, TRANSFER_SYNTAXES, TransferSyntax
@@ -53,13 +53,13 @@ def test_the_quick_reader_says_what_the_careful_one_says(syntax: TransferSyntax,
     quick = encode_attributes(study, syntax, charsets)
     careful = encode_attributes(study, CAREFUL, charsets)
     try:
-        expected = read_study(careful, CAREFUL)
+        expected = StudyReader(CAREFUL).read(careful)
     except DataSetError:
         with pytest.raises(DataSetError):
-            read_study(quick, syntax)
+            StudyReader(syntax).read(quick)
     else:
         # Where numbers are looked for, spaces before them do not matter (PS3.5 6.2, LT).
-        assert _trimmed(read_study(quick, syntax)) == _trimmed(expected)
+        assert _trimmed(StudyReader(syntax).read(quick)) == _trimmed(expected)
 
 
 def _trimmed(answer: StudyAnswer) -> StudyAnswer:
@@ -75,14 +75,15 @@ def test_a_changed_or_cut_answer_is_read_or_refused(
     encoded[min(place, len(encoded) - 1)] = byte
     for answer in (bytes(encoded), bytes(encoded[:place])):
         try:
-            assert read_study(answer, syntax).study
+            assert StudyReader(syntax).read(answer).study
         except DataSetError:
             continue
 
 
 def test_nothing_of_a_patient_is_in_a_repr() -> None:
     study = {tags.PATIENT_ID: "536-90-4000", tags.STUDY_INSTANCE_UID: "1.2.3"}
-    answer = read_study(encode_attributes(study, TRANSFER_SYNTAXES[EXPLICIT_LE], ()), TRANSFER_SYNTAXES[EXPLICIT_LE])
+    syntax = TRANSFER_SYNTAXES[EXPLICIT_LE]
+    answer = StudyReader(syntax).read(encode_attributes(study, syntax, ()))
     assert answer.patient_id == "536-90-4000"
     assert "536" not in repr(answer)
 

@@ -48,7 +48,7 @@ class Census:
 
     def __init__(self, fingerprints: Fingerprints, *, retrievable: bool = False) -> None:
         self._fingerprints = fingerprints
-        self._retrievable = retrievable
+        self._flag = _RETRIEVABLE if retrievable else 0
         self._studies = Distinct(with_values=True)
         self._patients = Distinct()
         self._ssns = {tier: Distinct() for tier in Tier}
@@ -79,19 +79,22 @@ class Census:
     def add(self, answer: StudyAnswer) -> bool:
         """Whether the study is new."""
         of = self._fingerprints.of
-        series, images = _bounded(answer.series, _SERIES), _bounded(answer.images, _IMAGES)
-        entry = images | series << _SERIES_SHIFT | (_RETRIEVABLE if self._retrievable else 0)
-        if not self._studies.add(of(answer.study), entry):
+        study, patient_id, issuer, birth_date, study_date, series, images, texts, identifiers = answer
+        series, advertised = min(series or 0, _SERIES), min(images or 0, _IMAGES)
+        if not self._studies.add(of(study), advertised | series << _SERIES_SHIFT | self._flag):
             return False
-        self._count(entry)
-        if answer.images is None:
+        self._series += series
+        self._images += advertised
+        if self._flag:
+            self._indicated += advertised
+        if images is None:
             self._without_images += 1
-        if answer.patient_id or answer.birth_date:
-            self._patients.add(of(answer.patient_id, answer.issuer, answer.birth_date))
-        for tier, digits in find_ssns(answer.texts):
+        if patient_id or birth_date:
+            self._patients.add(of(patient_id, issuer, birth_date))
+        for tier, digits in find_ssns(texts):
             self._ssns[tier].add(of(digits))
-        self._identifiers.update(answer.identifiers)
-        self._see_date(answer.study_date)
+        self._identifiers.update(identifiers)
+        self._see_date(study_date)
         return True
 
     def prove(self, sop_instance: str) -> None:
@@ -181,8 +184,10 @@ class Census:
     def _see_date(self, text: str) -> None:
         day = parse_date(text)
         if day is not None:
-            self.oldest = day if self.oldest is None else min(self.oldest, day)
-            self.newest = day if self.newest is None else max(self.newest, day)
+            if self.oldest is None or day < self.oldest:
+                self.oldest = day
+            if self.newest is None or day > self.newest:
+                self.newest = day
 
 
 @lru_cache(maxsize=1 << 14)  # forty years of days, asked for again with every study
@@ -198,6 +203,7 @@ def parse_date(text: str) -> date | None:
     return day if day.year in _YEARS else None
 
 
+@lru_cache(maxsize=1 << 12)
 def parse_number(text: str) -> int | None:
     """An IS value that counts something; None if it is none or negative."""
     stripped = text.strip()

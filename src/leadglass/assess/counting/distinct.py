@@ -82,17 +82,22 @@ class Distinct:
         if self._estimator is not None:
             self._estimator.add(fingerprint)
             return True
-        slot = self._slot(fingerprint)
-        if self._keys[slot] == fingerprint:
-            return False
+        keys = self._keys
+        mask = len(keys) - 1
+        slot = fingerprint & mask
+        # As `_slot`, here once more: a million are added for a large archive.
+        while key := keys[slot]:
+            if key == fingerprint:
+                return False
+            slot = (slot + 1) & mask
         if self._size == self._limit:
             self._as_estimator().add(fingerprint)
             return True
-        self._keys[slot] = fingerprint
+        keys[slot] = fingerprint
         if self._values is not None:
             self._values[slot] = value
         self._size += 1
-        if 3 * self._size > 2 * len(self._keys):
+        if 3 * self._size > 2 * len(keys):
             self._grow()
         return True
 
@@ -124,7 +129,7 @@ class Distinct:
         keys = self._keys
         mask = len(keys) - 1
         slot = fingerprint & mask
-        while (key := keys[slot]) != _EMPTY and key != fingerprint:
+        while (key := keys[slot]) and key != fingerprint:
             slot = (slot + 1) & mask
         return slot
 

@@ -1,19 +1,19 @@
 """What is asked in a query, and what is read out of its answers: bounded, in one pass, kept by nobody."""
 
-import struct
 from collections.abc import Mapping
+from itertools import compress
 from typing import Final
 
 from leadglass.assess.counting.census import StudyAnswer, parse_number
 from leadglass.assess.counting.identifiers import (
+    DIRECT_IDENTIFIERS,
     KEYWORDS,
     PATIENT_TELEPHONE_NUMBERS,
     SSN_TAGS,
 )
+from leadglass.assess.probes.dimse_plain import PlainReader
 from leadglass.dicom import tags
 from leadglass.dicom.attributes import decode_elements, encode_attributes
-from leadglass.dicom.dictionary import SEQUENCES
-from leadglass.dicom.encoding import LITTLE, SHORT_VRS, TEXT_VRS
 from leadglass.dicom.reader import DataSetScanner, Element
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.errors import DataSetError
@@ -45,13 +45,25 @@ FEW: Final[Attributes] = {
     tags.PATIENT_ID: "",
     tags.STUDY_INSTANCE_UID: "",
 }
-_STUDY_TAGS: Final = frozenset(MANY) | {tags.SPECIFIC_CHARACTER_SET}
-#: VRs of the plain answers: text behind a 16-bit length.
-_TEXTS: Final = frozenset(code for code, vr in SHORT_VRS.items() if vr in TEXT_VRS)
-#: Groups below 0008 have no place in a data set (PS3.5 7.1).
-_FIRST: Final = 0x0007FFFF
-_EMPTY: Final = (bytes(4), b"\xff\xff\xff\xff\xfe\xff\xdd\xe0" + bytes(4))
 _SEQUENCES: Final = frozenset({tags.OTHER_PATIENT_IDS_SEQUENCE})
+#: What is read of an answer, in this order: where Social Security numbers may stand, the other direct identifiers, and
+#: what identifies nobody.
+_IDENTIFIERS: Final = (
+    *SSN_TAGS,
+    *(tag for tag in DIRECT_IDENTIFIERS if tag in MANY and tag not in {*SSN_TAGS, *_SEQUENCES}),
+)
+_FIELDS: Final = (
+    *_IDENTIFIERS,
+    tags.STUDY_INSTANCE_UID,
+    tags.ISSUER_OF_PATIENT_ID,
+    tags.STUDY_DATE,
+    tags.NUMBER_OF_STUDY_RELATED_SERIES,
+    tags.NUMBER_OF_STUDY_RELATED_INSTANCES,
+)
+_KEYWORDS: Final = tuple(KEYWORDS[tag] for tag in _IDENTIFIERS)
+_SSN_FIELDS: Final = len(SSN_TAGS)
+_PATIENT_ID, _BIRTH_DATE = (_FIELDS.index(tag) for tag in (tags.PATIENT_ID, tags.PATIENT_BIRTH_DATE))
+_WANTED: Final = frozenset({*_FIELDS, tags.SPECIFIC_CHARACTER_SET})
 _BELOW_TAGS: Final = frozenset(
     {
         tags.SERIES_INSTANCE_UID,
@@ -65,71 +77,41 @@ def encode_keys(level: str, keys: Attributes, syntax: TransferSyntax) -> bytes:
     return encode_attributes({**keys, tags.QUERY_RETRIEVE_LEVEL: level}, syntax, ())
 
 
-def read_study(data: bytes, syntax: TransferSyntax) -> StudyAnswer:
-    """Raises DataSetError for what PS3.5 does not allow or what has no Study Instance UID."""
-    texts = _plain_texts(data, syntax)
-    others: tuple[str, ...] = ()
-    if texts is None:
-        scanner = DataSetScanner(syntax, LIMITS, wanted=_STUDY_TAGS, wanted_sequences=_SEQUENCES)
-        scanner.feed(data)
-        scan = scanner.finish()
-        texts = decode_elements(scan.elements, scan.little_endian)
-        others = _other_ids(scan.sequences.get(tags.OTHER_PATIENT_IDS_SEQUENCE, ()), scan.little_endian)
-    get = texts.get
-    study = get(tags.STUDY_INSTANCE_UID, "")
-    if not study:
-        raise DataSetError("An answer at study level names no study (PS3.4 C.6.2.1.2).")
-    identifiers = [keyword for tag, keyword in KEYWORDS.items() if get(tag)]
-    if others:
-        identifiers.append(KEYWORDS[tags.OTHER_PATIENT_IDS_SEQUENCE])
-    return StudyAnswer(
-        study,
-        get(tags.PATIENT_ID, ""),
-        get(tags.ISSUER_OF_PATIENT_ID, ""),
-        get(tags.PATIENT_BIRTH_DATE, ""),
-        get(tags.STUDY_DATE, ""),
-        parse_number(get(tags.NUMBER_OF_STUDY_RELATED_SERIES, "")),
-        parse_number(get(tags.NUMBER_OF_STUDY_RELATED_INSTANCES, "")),
-        (*(texts[tag] for tag in SSN_TAGS if tag in texts), *others),
-        tuple(identifiers),
-    )
+class StudyReader:
+    """Reads the answers to one query at study level."""
 
+    def __init__(self, syntax: TransferSyntax) -> None:
+        self._syntax = syntax
+        self._plain = PlainReader(syntax, _FIELDS)
 
-def _plain_texts(data: bytes, syntax: TransferSyntax) -> dict[int, str] | None:
-    """The wanted texts of an answer as nearly all are: ASCII, short values in ascending order, no sequence that holds
-    anything. None for any other, which the careful reader judges; a million of these are read in seconds."""
-    if syntax.deflated or not syntax.little_endian or len(data) > LIMITS.inline_value:
-        return None
-    explicit = syntax.explicit_vr
-    unpack = (LITTLE.explicit if explicit else LITTLE.implicit).unpack_from
-    texts: dict[int, str] = {}
-    position, size, highest = 0, len(data), _FIRST
-    try:
-        while position < size:
-            fields = unpack(data, position)
-            tag, length = fields[0] << 16 | fields[1], fields[-1]
-            head = position + 8
-            if tag <= highest or not fields[1]:
-                return None
-            if fields[2] in _TEXTS if explicit else tag not in SEQUENCES:
-                position = head + length
-                if tag in _STUDY_TAGS:
-                    texts[tag] = text = data[head:position].decode("ascii").strip(" \0")
-                    if "\\" in text or "\x1b" in text:
-                        return None
-            else:
-                position = _after_empty_sequence(data, head if explicit else head - 4)
-                if not position or (explicit and fields[2] != b"SQ"):
-                    return None
-            highest = tag
-    except (struct.error, UnicodeDecodeError):  # cut short, or in a character set
-        return None
-    return texts if position == size else None
-
-
-def _after_empty_sequence(data: bytes, position: int) -> int:
-    """What follows a sequence without items, whose length stands at `position` (PS3.5 7.5.2); 0 if it has items."""
-    return next((position + len(each) for each in _EMPTY if data.startswith(each, position)), 0)
+    def read(self, data: bytes) -> StudyAnswer:
+        """Raises DataSetError for what PS3.5 does not allow or what has no Study Instance UID."""
+        others: tuple[str, ...] = ()
+        texts = self._plain.texts(data) if len(data) <= LIMITS.inline_value else None
+        if texts is None:
+            scanner = DataSetScanner(self._syntax, LIMITS, wanted=_WANTED, wanted_sequences=_SEQUENCES)
+            scanner.feed(data)
+            scan = scanner.finish()
+            decoded = decode_elements(scan.elements, scan.little_endian)
+            texts = [decoded.get(tag, "") for tag in _FIELDS]
+            others = _other_ids(scan.sequences.get(tags.OTHER_PATIENT_IDS_SEQUENCE, ()), scan.little_endian)
+        study, issuer, study_date, series, images = texts[len(_IDENTIFIERS) :]
+        if not study:
+            raise DataSetError("An answer at study level names no study (PS3.4 C.6.2.1.2).")
+        identifiers = tuple(compress(_KEYWORDS, texts))
+        if others:
+            identifiers += (KEYWORDS[tags.OTHER_PATIENT_IDS_SEQUENCE],)
+        return StudyAnswer(
+            study,
+            texts[_PATIENT_ID],
+            issuer,
+            texts[_BIRTH_DATE],
+            study_date,
+            parse_number(series),
+            parse_number(images),
+            (*filter(None, texts[:_SSN_FIELDS]), *others),
+            identifiers,
+        )
 
 
 def _other_ids(items: tuple[Mapping[int, Element], ...], little_endian: bool) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from leadglass.assess.counting.census import Census, StudyAnswer, parse_date
 from leadglass.assess.counting.reservoir import Reservoir
 from leadglass.assess.observation import Exchange
-from leadglass.assess.probes.dimse_answer import MANY, encode_keys, read_study
+from leadglass.assess.probes.dimse_answer import MANY, StudyReader, encode_keys
 from leadglass.assess.probes.dimse_knock import SYNTAXES, Way
 from leadglass.assess.probes.dimse_line import HungUp, Line
 from leadglass.assess.probes.dimse_write import is_ours
@@ -54,12 +54,14 @@ class Asked:
         return self.status == SUCCESS and not self.stopped
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
+class Sampled(NamedTuple):
     """A study that was drawn, and how many images were advertised for it. In memory only, and only for this run."""
 
-    study: str = field(repr=False)
+    study: str
     images: int | None
+
+    def __repr__(self) -> str:
+        return "Sampled(***)"
 
 
 class Asking:
@@ -85,11 +87,12 @@ class Asking:
         try:
             line, context_id, syntax = self.line()
             line.exchange("")
+            reader = StudyReader(syntax)
             for status, data in line.find(context_id, encode_keys("STUDY", keys, syntax)):
                 if not is_pending(status):
                     asked.status = status
                 elif not asked.stopped:
-                    self._take(asked, data, syntax, within)
+                    self._take(asked, data, reader, within)
                     if asked.useless > _MOST_USELESS + _USELESS_FOR_EACH * asked.fresh:
                         asked.stopped = True
                         self.cancel(line, context_id)
@@ -143,10 +146,10 @@ class Asking:
     def _contexts(self) -> tuple[ProposedContext, ...]:
         return propose(((self.sop_class, SYNTAXES),))
 
-    def _take(self, asked: Asked, data: bytes, syntax: TransferSyntax, within: Callable[[str], bool] | None) -> None:
+    def _take(self, asked: Asked, data: bytes, reader: StudyReader, within: Callable[[str], bool] | None) -> None:
         asked.answers += 1
         try:
-            answer = read_study(data, syntax)
+            answer = reader.read(data)
         except DataSetError:
             self.malformed += 1
             asked.useless += 1

@@ -161,8 +161,9 @@ class Line:
             response, data = self._response(CFindRsp)
             pending = is_pending(response.status)
             yield response.status, data
-            while pending and (alike := self._alike(context_id)) is not None:
-                yield response.status, alike
+            if pending:
+                for alike in self._alike(context_id):
+                    yield response.status, alike
 
     def cancel(self, context_id: int) -> None:
         """C-CANCEL of the operation under way (PS3.7 9.3.2.3); its `rest` still has to be awaited."""
@@ -223,23 +224,38 @@ class Line:
         self._message_id = self._message_id % 0xFFFF + 1
         return self._message_id
 
-    def _alike(self, context_id: int) -> bytes | None:
-        """The identifier of an answer that has arrived whole, in two PDUs of which the first is byte for byte the one
-        that brought the last command: what that means is known. None for any other, which is read with care."""
-        command, start = self._command_pdu, self._start
-        body = start + len(command)
-        if not command or self._end - body < _DATA_HEADERS.size or self._buffer[start:body] != command:
-            return None
-        kind, length, value_length, context, control = _DATA_HEADERS.unpack_from(self._buffer, body)
-        stop = body + PDU_HEADER_BYTES + length
-        alone = kind == P_DATA_TF and length == value_length + 4 and context == context_id and control == LAST
-        if not alone or length > LIMITS.max_pdu or stop > self._end:
-            return None
-        if not self._record.is_full:
-            self._record.received(self._view[start:body])
-            self._record.received(self._view[body:stop])
-        self._start = stop
-        return bytes(self._view[body + _DATA_HEADERS.size : stop])
+    def _alike(self, context_id: int) -> Iterator[bytes]:
+        """The identifiers of answers that come in two PDUs, of which the first is byte for byte the one that brought
+        the last command: what that means is known. Ends before any other, which is read with care."""
+        command, buffer = self._command_pdu, self._buffer
+        size, largest = len(command), LIMITS.max_pdu
+        while command:
+            # Waited for is only what has to come: a PDU, and after this command one with a data set.
+            if self._end - self._start < size:
+                self._await(PDU_HEADER_BYTES)
+                if not buffer.startswith(command[:PDU_HEADER_BYTES], self._start):
+                    return
+                self._await(size)
+            if not buffer.startswith(command, self._start):
+                return
+            if self._end - self._start < size + _DATA_HEADERS.size:
+                self._await(size + _DATA_HEADERS.size)
+            kind, length, value_length, context, control = _DATA_HEADERS.unpack_from(buffer, self._start + size)
+            whole = size + PDU_HEADER_BYTES + length
+            alone = kind == P_DATA_TF and length == value_length + 4 and context == context_id and control == LAST
+            if not alone or length > largest:
+                return
+            if self._end - self._start < whole:
+                self._await(whole)
+            start, stop = self._start, self._start + whole
+            if not self._record.is_full:
+                self._record.received(self._view[start : start + size])
+                self._record.received(self._view[start + size : stop])
+            self._start = stop
+            yield bytes(self._view[start + size + _DATA_HEADERS.size : stop])
+
+    def _await(self, wanted: int) -> None:
+        self._fill(wanted, time.monotonic() + self.patience)
 
     def _response(self, kind: type[_Response]) -> tuple[_Response, bytes]:
         command = self._command()
