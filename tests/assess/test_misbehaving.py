@@ -38,6 +38,7 @@ MANNERS = {
     HONEYPOT: Manners(accepts_anything=True, answers_anything=True, class_uid="1.2.826.0.1.3680043.9.7133.1.1"),
     MANGLED: Manners(malformed_answers=True),
 }
+COUNTERS = ("studies", "patients", "images_advertised", "images_indicated", "ssns_formatted", "ssns_bare")
 COUNTED = (HONEST, CAPPED, REFUSING, SILENT)
 
 
@@ -134,19 +135,25 @@ def test_dates_of_the_oldest_and_newest_study(laboratory: Lab) -> None:
 def test_a_liar_is_found_out(laboratory: Lab) -> None:
     counters = laboratory.assessed.counters(LIAR)
     assert counters["studies"] == (30, "exact")
+    assert counters["patients"] == (TRUTH[LIAR].patients, "exact")
     assert counters["images_advertised"] == (3_000_000, "estimate")
+    assert counters["images_proven"] == (5, "exact")
     assert laboratory.service(LIAR)["unknowns"]
 
 
 def test_one_that_never_ends_is_cancelled(laboratory: Lab) -> None:
     counters = laboratory.assessed.counters(ENDLESS)
     assert counters["studies"] == (60, "lower")
+    assert counters["patients"] == (TRUTH[ENDLESS].patients, "lower")
+    assert counters["images_advertised"] == (TRUTH[ENDLESS].images, "lower")
     assert laboratory.archives[ENDLESS].cancelled >= 1
 
 
 def test_one_that_caps_and_ignores_dates_is_a_lower_bound(laboratory: Lab) -> None:
     counters = laboratory.assessed.counters(DATELESS)
     assert counters["studies"] == (100, "lower")
+    assert counters["patients"] == (50, "lower")
+    assert counters["images_advertised"][1] == "lower"
     assert laboratory.archives[DATELESS].queries < 100
 
 
@@ -154,6 +161,8 @@ def test_a_honeypot_is_flagged(laboratory: Lab) -> None:
     assert "honeypot-suspected" in laboratory.assessed.kinds(HONEYPOT)
     signs = laboratory.assessed.facts(HONEYPOT, laboratory.ports[HONEYPOT], "honeypot")["signs"]
     assert len(signs) == 3
+    counters = laboratory.assessed.counters(HONEYPOT)
+    assert {counters[name][1] for name in COUNTERS} == {"estimate"}
 
 
 def test_no_honest_archive_is_called_a_honeypot(laboratory: Lab) -> None:
@@ -162,7 +171,9 @@ def test_no_honest_archive_is_called_a_honeypot(laboratory: Lab) -> None:
 
 
 def test_answers_that_nobody_can_read_are_told_and_not_counted(laboratory: Lab) -> None:
-    assert laboratory.assessed.counters(MANGLED)["studies"] == (0, "lower")
+    counters = laboratory.assessed.counters(MANGLED)
+    assert {counters[name] for name in COUNTERS} == {(0, "lower")}
+    assert counters["images_proven"] == (0, "exact")
     assert laboratory.service(MANGLED)["unknowns"]
 
 
@@ -170,6 +181,8 @@ def test_what_is_no_archive_is_told_apart(laboratory: Lab) -> None:
     assert laboratory.service(SSH)["protocol"] == "ssh"
     assert laboratory.service(BABBLE)["protocol"] == "dicom"
     assert laboratory.service(BABBLE)["unknowns"]
+    for address in (TARPIT, SSH, BABBLE, SLAM):
+        assert set(laboratory.assessed.counters(address).values()) == {(0, "exact")}
     for address in (TARPIT, SLAM):
         assert laboratory.service(address)["unknowns"]
         assert not laboratory.assessed.kinds(address)
@@ -179,7 +192,8 @@ def test_what_is_no_archive_is_told_apart(laboratory: Lab) -> None:
 def test_totals_are_the_sum_of_what_differs(laboratory: Lab) -> None:
     totals = laboratory.assessed.report["totals"]
     hosts = [laboratory.assessed.counters(address)["studies"][0] for address in MANNERS]
-    assert totals["studies"] == {"value": sum(hosts), "bound": "lower"}
+    # One of them is a suspected decoy, which may have made it all up.
+    assert totals["studies"] == {"value": sum(hosts), "bound": "estimate"}
     assert totals["images_advertised"]["bound"] == "estimate"
 
 

@@ -6,10 +6,12 @@ import json as plain_json
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from importlib.resources import as_file
 from urllib.parse import urlsplit
 
 import jsonschema
 import pytest
+import typst
 from rich.console import Console
 
 from leadglass.assess.baseline import Baseline
@@ -202,6 +204,27 @@ def test_pdf_is_made_without_fonts_of_the_system(each: Report) -> None:
     assert content == pdf.render(each), "the same report gives the same bytes"
 
 
+def _crowded() -> Report:
+    """Long names, every product its own, and a hundred doors of each."""
+    name = "A hospital with quite a long name indeed, and its affiliated clinics in seven counties " * 3
+    kind = ObservationKind.DIMSE_ACCEPTED
+    doors = [
+        door(
+            port, "dicom", seen(kind, {"tls": "none"}), product=f"Product {port % 9} " * 6, counters=numbers(9, 9, 9, 9)
+        )
+        for port in range(1, 900)
+    ]
+    return report((host(*doors),), organisation=name)
+
+
+@pytest.mark.parametrize("each", [*REPORTS.values(), _crowded()], ids=[*REPORTS, "crowded"])
+def test_whoever_decides_has_one_page(each: Report) -> None:
+    with as_file(pdf.TEMPLATES) as folder:
+        told = typst.query(folder / "report.typ", "<repairs>", root=folder, sys_inputs=pdf.inputs(each))
+    (mark,) = plain_json.loads(told)
+    assert mark["value"] == 2
+
+
 @EACH
 def test_the_terminal_gets_no_orders(each: Report) -> None:
     written = io.StringIO()
@@ -212,11 +235,27 @@ def test_the_terminal_gets_no_orders(each: Report) -> None:
     assert f"signing key {each.key.fingerprint}" in text
 
 
-def test_a_long_summary_says_what_it_leaves_out() -> None:
-    many = tuple(door(port, "ftp", seen(ObservationKind.FTP_ANONYMOUS)) for port in range(1, 60))
+def _summary(each: Report) -> str:
     written = io.StringIO()
-    terminal.show(report((host(*many),)), Console(file=written, width=100))
-    assert "and 19 more" in written.getvalue()
+    terminal.show(each, Console(file=written, width=100))
+    return written.getvalue()
+
+
+def test_a_summary_tells_a_weakness_once_for_all_doors_of_a_product() -> None:
+    many = tuple(door(port, "ftp", seen(ObservationKind.FTP_ANONYMOUS)) for port in range(1, 60))
+    text = _summary(report((host(*many),)))
+    assert text.count("Anonymous login to FTP") == 1
+    assert "192.0.2.1:1 and 58 more" in text
+
+
+def test_a_long_summary_says_what_it_leaves_out() -> None:
+    many = tuple(
+        door(port, "ftp", seen(ObservationKind.FTP_ANONYMOUS), product=f"Server {port}", unknowns=(f"matter {port}",))
+        for port in range(1, 60)
+    )
+    text = _summary(report((host(*many),)))
+    assert "and 39 more findings" in text
+    assert "and 39 more unknown matters" in text
 
 
 @pytest.mark.parametrize(

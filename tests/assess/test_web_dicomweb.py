@@ -124,10 +124,35 @@ def test_numbers_that_are_not_told_are_counted_below() -> None:
     assert without_proof(looked_at(WebManners(advertises=-1))) == EXACT
 
 
-def test_a_door_that_lies_about_images_advertises_them_and_proves_few() -> None:
+def test_a_list_that_ends_where_it_is_capped_is_split_by_date() -> None:
+    service = looked_at(WebManners(cap=10, window=30))
+    assert without_proof(service) == EXACT
+    assert facts(service, "web-query")["split"] is True
+
+
+def test_a_list_that_ends_where_it_is_capped_and_ignores_dates_is_a_lower_bound() -> None:
+    service = looked_at(WebManners(cap=10, window=30, ignores_dates=True))
+    assert counts(service)["studies"] == (30, "lower")
+    assert any("by date are not answered as asked" in each for each in service.unknowns)
+
+
+def test_images_that_are_capped_are_a_lower_bound() -> None:
+    service = looked_at(WebManners(advertises=-1, image_cap=2))
+    assert counts(service)["images_advertised"][0] < TRUTH.images
+    assert counts(service)["images_advertised"][1] == "lower"
+    assert counts(service)["studies"] == (60, "exact")
+
+
+def test_a_cap_on_images_is_no_lie() -> None:
+    assert without_proof(looked_at(WebManners(image_cap=1))) == EXACT
+
+
+def test_a_door_that_lies_about_images_is_found_out() -> None:
     service = looked_at(WebManners(advertises=1_000_000))
-    assert counts(service)["images_advertised"] == (60_000_000, "exact")
+    assert counts(service)["images_advertised"] == (60_000_000, "estimate")
+    assert counts(service)["images_indicated"] == (60_000_000, "estimate")
     assert service.counters.images_proven.value <= 6
+    assert any("other numbers of images" in each for each in service.unknowns)
 
 
 @pytest.mark.parametrize(("status", "kind"), [(404, "application/dicom"), (403, "text/plain"), (200, "text/html")])

@@ -89,11 +89,14 @@ def listing(folder: Path) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class WebManners:
-    """`cap`: most studies in one answer. `advertises`: images claimed for each study; -1 tells nothing. `asked`: every
+    """`cap`: most studies in one answer; `window`: most of all pages together; `image_cap`: most images in one answer
+    that are not asked for by number. `advertises`: images claimed for each study; -1 tells nothing. `asked`: every
     path and query that came, for the test to look at."""
 
     root: str = "/dicom-web"
     cap: int | None = None
+    window: int | None = None
+    image_cap: int | None = None
     ignores_offset: bool = False
     ignores_dates: bool = False
     advertises: int | None = None
@@ -161,8 +164,9 @@ class _DicomWeb(BaseHTTPRequestHandler):
         if study is None:
             self._send(404, "text/plain", b"")
         elif parts[2:] == ["instances"]:
-            limit = int(query.get("limit", study.images))
-            self._list([_instance(*each) for each in study.instances()[:limit]])
+            start = int(query.get("offset", 0))
+            end = start + int(query.get("limit", self._manners.image_cap or study.images))
+            self._list([_instance(*each) for each in study.instances()[start:end]])
         else:
             self.send_response(self._manners.image_status)
             self.send_header("Content-Type", self._manners.image_type)
@@ -187,6 +191,7 @@ def _matching(truth: Truth, manners: WebManners, query: dict[str, str]) -> list[
     if "StudyDate" in query and not manners.ignores_dates:
         first, last = query["StudyDate"].split("-")
         studies = [each for each in studies if first <= each.study_date <= last]
+    studies = studies[: manners.window]
     start = 0 if manners.ignores_offset else int(query.get("offset", 0))
     most = int(query.get("limit", len(studies))) if manners.cap is None else manners.cap
     return studies[start : start + most]

@@ -59,7 +59,7 @@ class Census:
         self._more_studies = False
         self._more_images = False
         self._without_images = 0
-        self._doubted = False
+        self._images_doubted = self._doubted = False
         self._identifiers: set[str] = set()
         self.oldest: date | None = None
         self.newest: date | None = None
@@ -111,6 +111,10 @@ class Census:
 
     def doubt_images(self) -> None:
         """Where it was looked, there were not as many images as advertised: nobody knows how many there are."""
+        self._images_doubted = True
+
+    def doubt(self) -> None:
+        """Whoever answered may have made it all up."""
         self._doubted = True
 
     def count_more(self, study: str, series: int, images: int) -> None:
@@ -133,6 +137,7 @@ class Census:
         self._more_studies |= other._more_studies
         self._more_images |= other._more_images
         self._without_images += other._without_images
+        self._images_doubted |= other._images_doubted
         self._doubted |= other._doubted
         self._identifiers |= other._identifiers
         self.oldest = min((each for each in (self.oldest, other.oldest) if each), default=None)
@@ -155,8 +160,10 @@ class Census:
 
     def counters(self) -> Counters:
         missing = Bound.LOWER if self._more_studies else Bound.EXACT
-        images = Bound.LOWER if self._more_studies or self._more_images or self._without_images else Bound.EXACT
-        if self._doubted or not self._studies.exact:
+        images = Bound.LOWER if self._more_images or self._without_images else missing
+        if self._doubted:
+            missing = Bound.ESTIMATE
+        if self._doubted or self._images_doubted or not self._studies.exact:
             images = Bound.ESTIMATE
         return Counters(
             studies=_count(self._studies, missing),

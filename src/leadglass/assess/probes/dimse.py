@@ -24,6 +24,7 @@ from leadglass.assess.probes.dimse_knock import (
 )
 from leadglass.assess.probes.dimse_product import decoy_signs, product_of
 from leadglass.assess.probes.dimse_write import SECONDARY_CAPTURE, no_such_study, write_test
+from leadglass.assess.probes.failure import why
 from leadglass.assess.probes.tokens import HIDDEN, implementation_version
 from leadglass.dicom.uids import VERIFICATION
 from leadglass.dimse.connection import AssociationRefused
@@ -89,6 +90,7 @@ class DimseProbe:
             )
         )
         if signs:
+            self.census.doubt()
             self._see(ObservationKind.HONEYPOT, admission, signs=signs)
 
     def _note_offers(self, admission: Admission, accepted: set[str]) -> None:
@@ -121,6 +123,9 @@ class DimseProbe:
         listing = count_studies(asking)
         self._unknowns += listing.unknowns
         self._note_listing(asking, listing)
+        if not listing.answered:
+            asking.release()
+            return False
         cap = listing.answers if listing.capped and listing.answers else None
         self._attempt("counting below the studies", lambda: count_below(asking, cap))
         nonsense = self._attempt("a query for what does not exist", lambda: _answers_nonsense(asking)) or False
@@ -169,7 +174,7 @@ class DimseProbe:
         try:
             return act()
         except (NotAvailable, AssociationRefused, ProtocolError, DataSetError) as error:
-            self._unknowns.append(f"{what} came to nothing: {type(error).__name__}")
+            self._unknowns.append(f"{what} came to nothing: {why(error)}")
             return None
 
 

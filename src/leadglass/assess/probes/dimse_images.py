@@ -12,6 +12,7 @@ from leadglass.assess.observation import Exchange, Observation, ObservationKind
 from leadglass.assess.probes.dimse_answer import encode_keys, read_below
 from leadglass.assess.probes.dimse_asking import Asking, Sampled, study_key
 from leadglass.assess.probes.dimse_knock import SYNTAXES, Way
+from leadglass.assess.probes.failure import why
 from leadglass.dicom import tags
 from leadglass.dicom.uids import (
     EXPLICIT_LE,
@@ -30,6 +31,7 @@ from leadglass.dimse.status import SUCCESS, is_pending
 from leadglass.errors import DataSetError, NotAvailable, ProtocolError
 from leadglass.model import Attributes
 
+OTHER_NUMBERS: Final = "studies were found to hold other numbers of images than advertised"
 _MOST_SERIES: Final = 1000
 _MOST_IMAGES: Final = 20_000
 #: Some archives answer once for each image, at whatever level they are asked.
@@ -89,12 +91,12 @@ def prove(asking: Asking, model: str, cap: int | None) -> tuple[Observation, tup
         contents = _look_into(asking, sampled.study, cap)
         if contents is not None and _is_lie(sampled, contents):
             asking.census.doubt_images()
-            unknowns.append("studies were found to hold other numbers of images than advertised")
+            unknowns.append(OTHER_NUMBERS)
         asking.release()
         try:
             arrived, exchange = _retrieve(asking.way, model, sampled.study, contents.drawn if contents else None)
         except (NotAvailable, AssociationRefused, ProtocolError) as error:
-            unknowns.append(f"a retrieval broke off: {type(error).__name__}")
+            unknowns.append(f"a retrieval came to nothing: {why(error)}")
             continue
         exchanges = exchanges or (exchange,)
         if arrived is not None:

@@ -7,8 +7,8 @@ from typing import Final
 from leadglass.assess.probes.dimse_product import root_of
 
 HIDDEN: Final = "***"
-#: A version beside a known name. Three parts of three digits: no room for a Social Security number or a birth date.
-_VERSION: Final = r"\d{1,3}(?:\.\d{1,3}){0,2}(?![\d.])"
+#: A version beside a known name. Seven digits at most: no room for a Social Security number or a birth date.
+_VERSION: Final = r"\d{1,3}(?:\.\d{1,2}){0,2}(?![\d.])"
 _IMPLEMENTATION: Final = re.compile(
     r"(?:OFFIS_DCMTK|DCM4CHEE?|PYNETDICOM|FO-DICOM|GODICOM|ORTHANC|CONQUEST|CLEARCANVAS|DICOOGLE|LEADGLASS|MERGECOM3"
     rf"|GDCM|OSIRIX|HOROS|WEASIS)(?:[ _-]?{_VERSION}[A-Z]{{0,2}})?",

@@ -9,10 +9,13 @@ from leadglass.assess.counting.census import Census
 from leadglass.assess.counting.distinct import Fingerprints
 from leadglass.assess.observation import Exchange, Fact, Observation, ObservationKind, ServiceResult
 from leadglass.assess.probes import web_dicomweb as dicomweb
+from leadglass.assess.probes import web_images as images
 from leadglass.assess.probes import web_listing as listing
 from leadglass.assess.probes import web_orthanc as orthanc
 from leadglass.assess.probes import web_roots as roots
 from leadglass.assess.probes.credentials import try_delivered
+from leadglass.assess.probes.dimse_images import OTHER_NUMBERS
+from leadglass.assess.probes.failure import why
 from leadglass.assess.probes.web_client import WebWay
 from leadglass.assess.probes.web_products import Front, dicoogle_search, front, pages
 from leadglass.assess.probes.web_write import store_over_dicomweb, store_over_orthanc
@@ -135,13 +138,17 @@ class WebProbe:
 
     def _count_dicomweb(self, way: WebWay, room: dicomweb.Room) -> None:
         root, shown = room.root, way.shown(room.root)
-        sample = dicomweb.Sample()
+        sample = images.Sample()
         if room.first:
-            dicomweb.prove(way, root, (room.first,), sample)
+            images.prove(way, root, (room.first,), sample)
         census = Census(self._fingerprints, retrievable=bool(sample.proven))
         found = dicomweb.StudyList(way, root, census).count()
-        dicomweb.count_below(way, root, census, found.without_counts)
-        dicomweb.prove(way, root, (each for each in found.sample.drawn if each != room.first), sample)
+        images.count_below(way, root, census, found.without_counts)
+        if images.is_caught(way, root, found.sample.drawn):
+            census.doubt_images()
+            self._unknowns.append(OTHER_NUMBERS)
+        drawn = (each.study for each in found.sample.drawn)
+        images.prove(way, root, (study for study in drawn if study != room.first), sample)
         for instance in sample.proven:
             census.prove(instance)
         self._see(
@@ -160,7 +167,7 @@ class WebProbe:
         self.census.absorb(census)
 
     def _count_orthanc(self) -> None:
-        sample = dicomweb.Sample()
+        sample = images.Sample()
         orthanc.prove(self._way, sample)
         census = Census(self._fingerprints, retrievable=bool(sample.proven))
         found = orthanc.StudyList(self._way, census)
@@ -253,5 +260,5 @@ class WebProbe:
         try:
             return act()
         except (NotAvailable, FormatError) as error:
-            self._unknowns.append(f"{what} came to nothing: {type(error).__name__}")
+            self._unknowns.append(f"{what} came to nothing: {why(error)}")
             return None

@@ -5,34 +5,46 @@ page brings nothing new, the calendar is halved until every part lies below the 
 URLs that answers hold (BulkDataURI, RetrieveURL) are never followed: every path is made here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from secrets import SystemRandom
+from typing import Final, NamedTuple
 
-from leadglass.assess.counting.census import Census
+from leadglass.assess.counting.census import Census, parse_date
 from leadglass.assess.counting.reservoir import Reservoir
-from leadglass.assess.observation import Exchange, Fact, Observation, ObservationKind
+from leadglass.assess.observation import Exchange
 from leadglass.assess.probes.dimse_write import is_ours
-from leadglass.assess.probes.web_answer import INCLUDED, study_of, text_of
+from leadglass.assess.probes.web_answer import INCLUDED, study_of
 from leadglass.assess.probes.web_client import Answer, WebWay
 from leadglass.assess.probes.web_json import elements
-from leadglass.dicom import tags
-from leadglass.dicom.uids import parse_uid
 from leadglass.errors import DataSetError, FormatError, NotAvailable
 
 SAMPLE: Final = 5
 #: Studies without counts whose images are counted one by one.
 MOST_BELOW: Final = 500
-_JSON: Final = "application/dicom+json, application/json;q=0.9"
-_IMAGE: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+JSON: Final = "application/dicom+json, application/json;q=0.9"
 _PAGE: Final = 500
 _MOST_PAGES: Final = 20_000
 _MOST_PARTS: Final = 5_000
 _IN_VAIN: Final = 24
 _MOST_MALFORMED: Final = 1_000
 _FIRST_DAY: Final = date(1900, 1, 1)
-_IMAGE_TYPES: Final = ("application/dicom", "multipart/related")
+_LAST_DAY: Final = date(2100, 12, 31)
+_MOST_DAYS: Final = 20_000
+#: Up to here all of it is asked for again; beyond, only days drawn at random.
+_LOOK_TWICE: Final = 2_000
+_DAYS_DRAWN: Final = 8
+
+
+class Sampled(NamedTuple):
+    """A study that was drawn, and how many images were advertised for it. In memory only, and only for this run."""
+
+    study: str
+    images: int | None
+
+    def __repr__(self) -> str:
+        return "Sampled(***)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,7 @@ class Room:
 def look(way: WebWay, root: str, nowhere: int) -> Room:
     """Knock at a root with the smallest of searches. `nowhere`: the status of a path that does not exist, since a door
     that asks for a login everywhere does not say what is behind it. Raises as `WebWay.ask`."""
-    with way.ask(f"{root}/studies?limit=1", accept=_JSON) as answer:
+    with way.ask(f"{root}/studies?limit=1", accept=JSON) as answer:
         access, first = "absent", ""
         if answer.status in (401, 403) and answer.status != nowhere:
             access = "closed"
@@ -74,6 +86,10 @@ def _first_study(answer: Answer) -> tuple[str, str]:
 
 @dataclass(slots=True)
 class _Page:
+    """`outside`: answers whose date is not `within` what was asked for."""
+
+    within: tuple[date, date] | None = None
+    outside: int = 0
     status: int = 0
     answers: int = 0
     fresh: int = 0
@@ -84,7 +100,8 @@ class _Page:
 
 @dataclass(slots=True)
 class Listing:
-    """`sample`: Study Instance UIDs drawn at random from all that were listed, for the length of the probe."""
+    """`sample`: studies drawn at random from all that were listed, for the length of the probe. `days`: of some of
+    them, by which they are asked for once more."""
 
     answers: int = 0
     capped: bool = False
@@ -92,7 +109,8 @@ class Listing:
     undated: bool = False
     malformed: int = 0
     exchange: Exchange | None = None
-    sample: Reservoir[str] = field(default_factory=lambda: Reservoir(SAMPLE), repr=False)
+    sample: Reservoir[Sampled] = field(default_factory=lambda: Reservoir(SAMPLE), repr=False)
+    days: list[date] = field(default_factory=list, repr=False)
     without_counts: list[str] = field(default_factory=list, repr=False)
     unknowns: list[str] = field(default_factory=list)
 
@@ -121,6 +139,7 @@ class StudyList:
                 self._miss("the list of studies breaks off")
                 break
             if not page.answers:
+                self._look_again(first.answers)
                 break
             if not page.fresh or page.answers > _PAGE:
                 self._halve(first.answers)
@@ -140,6 +159,37 @@ class StudyList:
         self._census.miss_studies()
         self.listing.unknowns.append(words)
 
+    def _look_again(self, cap: int) -> None:
+        """A server may end its list where it caps it: parts of it are asked for once more, and where they show studies
+        that the list did not have, everything is asked for in parts."""
+        looked = [page for part in self._parts() for page in self._all_within(part)]
+        if any(page.fresh for page in looked):
+            self._halve(cap)
+        elif not all(page.whole and not page.outside for page in looked):
+            self._miss("whether answers are capped could not be found out: queries by date are not answered as asked")
+
+    def _parts(self) -> list[tuple[date, date]]:
+        """Of a short list all of the calendar, in two parts with half of the studies each; of a long one a few days
+        drawn at random, and what lies before and after all that are known."""
+        known, oldest, newest = self.listing.days, self._census.oldest, self._census.newest
+        if oldest is None or newest is None:
+            return [(_FIRST_DAY, _LAST_DAY)]
+        if len(known) <= _LOOK_TWICE:
+            middle = sorted(known)[len(known) // 2]
+            return [(_FIRST_DAY, middle - timedelta(days=1)), (middle, _LAST_DAY)]
+        ends = [(_FIRST_DAY, oldest - timedelta(days=1)), (newest + timedelta(days=1), _LAST_DAY)]
+        return [*ends, *((day, day) for day in SystemRandom().sample(known, _DAYS_DRAWN))]
+
+    def _all_within(self, part: tuple[date, date]) -> Iterator[_Page]:
+        """Page by page, until one shows that the list was not whole or that parts are no way to tell."""
+        offset = 0
+        for _ in range(_MOST_PAGES):
+            page = self._page(f"{_between(*part)}&limit={_PAGE}&offset={offset}", part)
+            yield page
+            if not page.answers or not page.whole or page.fresh or page.outside:
+                return
+            offset += page.answers
+
     def _halve(self, cap: int) -> None:
         """`cap`: as many answers as one query brought at most."""
         parts, in_vain = [(_FIRST_DAY, datetime.now(UTC).date() + timedelta(days=1))], 0
@@ -148,7 +198,7 @@ class StudyList:
             if not parts:
                 return
             first, last = parts.pop()
-            page = self._page(f"StudyDate={first:%Y%m%d}-{last:%Y%m%d}")
+            page = self._page(_between(first, last))
             if page.whole and page.answers < cap and not page.warned:
                 in_vain = 0
                 continue
@@ -161,11 +211,11 @@ class StudyList:
         self.listing.capped = True
         self._miss("answers are capped, and asking by date does not show all")
 
-    def _page(self, query: str) -> _Page:
-        page = _Page()
+    def _page(self, query: str, within: tuple[date, date] | None = None) -> _Page:
+        page = _Page(within)
         try:
             target = f"{self._root}/studies?{query}{self._include}"
-            with self._way.ask(target, accept=_JSON, longest=self._way.longest_list) as answer:
+            with self._way.ask(target, accept=JSON, longest=self._way.longest_list) as answer:
                 page.status = answer.status
                 page.exchange = answer.exchange()
                 page.warned = "299" in answer.header("warning")
@@ -187,79 +237,18 @@ class StudyList:
                 if listing.malformed > _MOST_MALFORMED:
                     raise
                 continue
+            day = parse_date(study.study_date)
+            if page.within is not None and day is not None and not page.within[0] <= day <= page.within[1]:
+                page.outside += 1
             if not is_ours(study.study) and self._census.add(study):
                 page.fresh += 1
-                listing.undated |= not study.study_date
-                listing.sample.offer(study.study)
+                listing.undated |= day is None
+                if day is not None and len(listing.days) < _MOST_DAYS:
+                    listing.days.append(day)
+                listing.sample.offer(Sampled(study.study, study.images))
                 if study.images is None and len(listing.without_counts) < MOST_BELOW:
                     listing.without_counts.append(study.study)
 
 
-def count_below(way: WebWay, root: str, census: Census, studies: Iterable[str]) -> None:
-    """Series and images of studies whose answer did not say, one search each."""
-    for study in studies:
-        series: set[str] = set()
-        images = 0
-        try:
-            with way.ask(
-                f"{root}/studies/{study}/instances", shown=f"{root}/studies/***/instances", accept=_JSON
-            ) as answer:
-                if answer.status != 200:
-                    census.miss_images()
-                    return
-                for element in elements(answer.read):
-                    if isinstance(element, dict):
-                        series.add(text_of(element, tags.SERIES_INSTANCE_UID))
-                        images += 1
-        except (NotAvailable, FormatError):
-            census.miss_images()
-            return
-        census.count_more(study, len(series), images)
-
-
-@dataclass(slots=True)
-class Sample:
-    """Images that were asked for. `proven`: SOP Instance UIDs of those that began to arrive; `known`: study, series and
-    instance of one of them, for asking for it another way."""
-
-    tried: int = 0
-    proven: list[str] = field(default_factory=list, repr=False)
-    known: tuple[str, str, str] | None = field(default=None, repr=False)
-    exchanges: list[Exchange] = field(default_factory=list)
-
-    def observation(self, interface: str, root: str) -> Observation:
-        facts: dict[str, Fact] = {"interface": interface, "root": root, "tried": self.tried, "proven": len(self.proven)}
-        return Observation(ObservationKind.WEB_RETRIEVE, facts, tuple(self.exchanges))
-
-
-def prove(way: WebWay, root: str, studies: Iterable[str], sample: Sample) -> None:
-    """Ask for one image of each study, and hang up once its headers are there."""
-    for study in studies:
-        try:
-            found = _image_of(way, root, study)
-            if found is None:
-                continue
-            sample.tried += 1
-            series, instance = found
-            target = f"{root}/studies/{study}/series/{series}/instances/{instance}"
-            shown = f"{root}/studies/***/series/***/instances/***"
-            with way.ask(target, shown=shown, accept=_IMAGE) as answer:
-                sample.exchanges.append(answer.exchange("closed after the headers"))
-                if answer.status == 200 and answer.media_type in _IMAGE_TYPES:
-                    sample.proven.append(instance)
-                    sample.known = (study, series, instance)
-        except (NotAvailable, FormatError):
-            continue
-
-
-def _image_of(way: WebWay, root: str, study: str) -> tuple[str, str] | None:
-    """Series and instance of one image of the study."""
-    target = f"{root}/studies/{study}/instances?limit=1"
-    with way.ask(target, shown=f"{root}/studies/***/instances?limit=1", accept=_JSON) as answer:
-        if answer.status != 200:
-            return None
-        for element in elements(answer.read):
-            if isinstance(element, dict):
-                series = text_of(element, tags.SERIES_INSTANCE_UID)
-                return parse_uid(series), parse_uid(text_of(element, tags.SOP_INSTANCE_UID))
-    return None
+def _between(first: date, last: date) -> str:
+    return f"StudyDate={first:%Y%m%d}-{last:%Y%m%d}"

@@ -12,7 +12,8 @@ from leadglass.assess.observation import Exchange
 from leadglass.assess.probes.dimse_write import is_ours
 from leadglass.assess.probes.web_answer import study_from
 from leadglass.assess.probes.web_client import WebWay
-from leadglass.assess.probes.web_dicomweb import SAMPLE, Sample
+from leadglass.assess.probes.web_dicomweb import SAMPLE
+from leadglass.assess.probes.web_images import Sample
 from leadglass.assess.probes.web_json import decoded, elements
 from leadglass.dicom import tags
 from leadglass.dicom.uids import parse_uid

@@ -14,6 +14,8 @@ _SIGNS: Final = {Bound.EXACT: "", Bound.LOWER: "≥ ", Bound.ESTIMATE: "≈ "}
 _UNKNOWN_PRODUCT: Final = "Product unknown"
 _FIRST_STEPS: Final = 5
 _PRODUCTS: Final = 8
+#: How the step begins that helps at once (remedies.toml).
+_TODAY: Final = "Today: "
 #: Lines and characters of an exchange that a person looks at; JSON has more of it.
 _LINES: Final = 24
 _CHARACTERS: Final = 2_000
@@ -161,6 +163,8 @@ def _first(findings: Iterable[Finding]) -> list[dict[str, Any]]:
             "doors": f"{len({each.endpoint for each in group}):,}",
             "where": sorted({str(each.endpoint) for each in group})[:3],
             "steps": list(steps),
+            # On the page for whoever decides there is room for one, and what helps today is said for all together.
+            "then": next((step for step in steps if not step.startswith(_TODAY)), ""),
         }
         for (product, steps), group in list(groups.items())[:_FIRST_STEPS]
     ]

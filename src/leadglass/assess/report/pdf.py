@@ -14,20 +14,26 @@ _WHOLE: Final = 120
 _LISTED: Final = 1_000
 
 
+TEMPLATES: Final = files("leadglass.assess.report").joinpath("templates")
+
+
 def render(report: Report) -> bytes:
     """A PDF that ends in a line break, ready to be signed (sign.py)."""
-    template = files("leadglass.assess.report").joinpath("templates")
-    # Surrogates, which a file name may turn into, are no text for typst.
-    data = json.dumps(_bounded(page(report)), ensure_ascii=False).encode("utf-8", "replace").decode()
-    with as_file(template) as folder:
+    with as_file(TEMPLATES) as folder:
         document = typst.compile(
             folder / "report.typ",
             root=folder,
             ignore_system_fonts=True,
-            sys_inputs={"page": data},
+            sys_inputs=inputs(report),
             timestamp=int(report.assessment.ended.timestamp()),
         )
     return document.rstrip(b"\r\n") + b"\n"
+
+
+def inputs(report: Report) -> dict[str, str]:
+    """What the template is given."""
+    # Surrogates, which a file name may turn into, are no text for typst.
+    return {"page": json.dumps(_bounded(page(report)), ensure_ascii=False).encode("utf-8", "replace").decode()}
 
 
 def _bounded(shown: dict[str, Any]) -> dict[str, Any]:

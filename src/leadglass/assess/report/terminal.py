@@ -1,5 +1,6 @@
 """The report for whoever ran it: a screenful, the worst first. What peers say is text here, never markup or orders."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -8,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from leadglass.assess.finding import Finding, Word
-from leadglass.assess.report.model import Report
+from leadglass.assess.report.model import Report, Unknown
 from leadglass.assess.sentences import amount
 
 _STYLES: Final = {
@@ -18,18 +19,17 @@ _STYLES: Final = {
     Word.LOW: "cyan",
     Word.INFORMATION: "dim",
 }
-_MOST_FINDINGS: Final = 40
+#: Entries of each list: what fits a screen or two.
+_MOST: Final = 20
 
 
 def show(report: Report, console: Console) -> None:
     """Print the summary; nothing is cut silently."""
     console.print(Panel(_head(report), title="leadglass assess exposure", border_style=_border(report)))
-    if report.findings:
-        console.print(_findings(report.findings[:_MOST_FINDINGS]))
-    if len(report.findings) > _MOST_FINDINGS:
-        console.print(Text(f"… and {len(report.findings) - _MOST_FINDINGS} more; the JSON, HTML and PDF have all."))
-    for each in report.unknowns[:_MOST_FINDINGS]:
-        console.print(Text(f"unknown  {each.endpoint}  {printable(each.words)}", style="dim"))
+    for line in _listed(_findings(report.findings), "findings"):
+        console.print(line)
+    for line in _listed(_unknowns(report.unknowns), "unknown matters"):
+        console.print(line)
     if report.changes is not None:
         console.print(_changes(report))
     console.print(Text(f"signing key {report.key.fingerprint}", style="dim"), soft_wrap=True)
@@ -57,17 +57,43 @@ def _head(report: Report) -> RenderableType:
     return Group(Text(report.verdict, style="bold"), Text(scope, style="dim"), Text(), table)
 
 
-def _findings(findings: tuple[Finding, ...]) -> Table:
-    table = Table("severity", "where", "product", "finding", box=None, padding=(0, 2, 0, 0))
+def _listed(entries: list[Text], what: str) -> Iterator[Text]:
+    yield from entries[:_MOST]
+    if len(entries) > _MOST:
+        yield Text(f"… and {len(entries) - _MOST} more {what}; the JSON, HTML and PDF have all.")
+
+
+def _findings(findings: tuple[Finding, ...]) -> list[Text]:
+    """An entry for each weakness of a product, the worst first, however many doors have it."""
+    doors: dict[tuple[Word, str, str], list[str]] = {}
     for each in findings:
-        word = each.severity.word
-        table.add_row(
-            Text(str(word), style=_STYLES[word]),
-            Text(f"{each.endpoint}{printable(each.locator)}", overflow="fold"),
-            Text(printable(each.product)),
-            Text(each.title),
+        at = doors.setdefault((each.severity.word, each.title, each.product), [])
+        at.append(f"{each.endpoint}{printable(each.locator)}")
+    return [
+        Text.assemble(
+            (f"{word:<12}", _STYLES[word]),
+            title,
+            "\n",
+            (" " * 12 + _where(printable(product), at), "dim"),
+            overflow="fold",
         )
-    return table
+        for (word, title, product), at in doors.items()
+    ]
+
+
+def _unknowns(unknowns: tuple[Unknown, ...]) -> list[Text]:
+    doors: dict[str, list[str]] = {}
+    for each in unknowns:
+        doors.setdefault(each.words, []).append(str(each.endpoint))
+    return [
+        Text(f"{'unknown':<12}{printable(words)}\n{' ' * 12}{_where('', at)}", style="dim")
+        for words, at in doors.items()
+    ]
+
+
+def _where(product: str, doors: list[str]) -> str:
+    others = f" and {len(doors) - 1:,} more" if len(doors) > 1 else ""
+    return f"{product}{' at ' if product else 'at '}{doors[0]}{others}"
 
 
 def _changes(report: Report) -> Text:
