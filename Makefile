@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Workers that share the tests. One of them has the browser.
+JOBS   ?= 2
 
 .PHONY: install viewer screenshots test lint demo bench docs lock clean
 
@@ -11,7 +13,7 @@ viewer: $(VENV)/.run
 	$(BIN)/python hatch_build.py
 
 test: $(VENV)/.test lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --no-loadscope-reorder
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check src tests bench hatch_build.py

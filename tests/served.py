@@ -13,6 +13,8 @@ from typing import Self
 
 import pytest
 
+from tests import forked
+
 CLI = (sys.executable, "-m", "leadglass.cli")
 TIMEOUT = 60
 
@@ -32,7 +34,7 @@ def peer_program(name: str) -> str:
 
 class Served:
     """An archive below `folder`; a context manager that serves it on loopback. `port` is that of DICOM over TLS,
-    `https_port` that of the web door."""
+    `https_port` that of the web door. With an `environment` of its own its processes are started anew."""
 
     def __init__(self, folder: Path, *, settings: str = "", environment: dict[str, str] | None = None) -> None:
         self.folder = folder
@@ -42,10 +44,11 @@ class Served:
         self.log = folder / "serve.log"
         self.port = 0
         self.https_port = 0
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | forked.Forked | None = None
         self._settings = folder / "leadglass.toml"
         self._settings.write_text(settings)
         self._environment = {**os.environ, **(environment or {})}
+        self._is_anew = environment is not None
 
     def init(self) -> Self:
         self.run("init")
@@ -59,15 +62,13 @@ class Served:
 
     def run(self, *words: str, status: int = 0, stdin: str = "") -> str:
         """Run a command; returns standard output and checks the exit code."""
-        places = ("--data", str(self.data), "--keys", str(self.keys))
-        done = subprocess.run(
-            [*CLI, *words, *places],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            input=stdin,
-            env=self._environment,
-        )
+        command = [*words, "--data", str(self.data), "--keys", str(self.keys)]
+        if self._is_anew:
+            done = subprocess.run(
+                [*CLI, *command], capture_output=True, text=True, timeout=TIMEOUT, input=stdin, env=self._environment
+            )
+        else:
+            done = forked.run(command, stdin=stdin, environment=self._environment, timeout=TIMEOUT)
         assert done.returncode == status, f"{words} → {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout + (done.stderr if status else "")
 
@@ -75,14 +76,16 @@ class Served:
         given = [word for role in roles for word in ("--role", role)]
         self.run("device", "add", name, "--aet", aet or name.upper(), *given, "--out", str(self.devices), *options)
 
-    def start(self, *prefix: str) -> Self:
-        with self.log.open("a") as log:
-            doors = ("--dimse-port", "0", "--https-port", "0")
-            command = [*prefix, *CLI, "serve", *doors, "--config", str(self._settings)]
-            places = ["--data", str(self.data), "--keys", str(self.keys)]
-            self.process = subprocess.Popen(
-                [*command, *places], stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
-            )
+    def start(self) -> Self:
+        doors = ("--dimse-port", "0", "--https-port", "0", "--config", str(self._settings))
+        command = ["serve", *doors, "--data", str(self.data), "--keys", str(self.keys)]
+        if self._is_anew:
+            with self.log.open("a") as log:
+                self.process = subprocess.Popen(
+                    [*CLI, *command], stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
+                )
+        else:
+            self.process = forked.Forked(command, stderr=self.log, environment=self._environment)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         ready = re.fullmatch(r"ready dimse-tls=127\.0\.0\.1:(\d+) https=127\.0\.0\.1:(\d+)\n", line)

@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pynetdicom import AE, evt
 
 from leadglass.dicom.uids import EXPLICIT_LE, STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION
 from leadglass.dimse.negotiation import propose
+from tests.listening import free_port, until_it_listens
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 STUDY = "1.2.826.0.1.3680043.8.498.1"
@@ -79,25 +79,17 @@ def find_dcmtk(program: str) -> str | None:
 @contextmanager
 def dcmtk(program: str, *arguments: str, directory: Path, log: Path) -> Iterator[int]:
     """A dcmtk server that takes its port as the last argument; yields the port once it listens."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     executable = find_dcmtk(program)
     assert executable is not None
     with log.open("wb") as output:
         process = subprocess.Popen([executable, *arguments, str(port)], cwd=directory, stdout=output, stderr=output)
         try:
-            while not _listens(port):
-                assert process.poll() is None, log.read_text()
+            until_it_listens(process, log, port)
             yield port
         finally:
             process.kill()
             process.wait()
-
-
-def _listens(port: int) -> bool:
-    with closing(socket.socket()) as attempt:
-        return attempt.connect_ex(("127.0.0.1", port)) == 0
 
 
 __all__ = ["CONTEXTS", "CT", "STUDY", "ct_slice", "dcmtk", "evt", "find_dcmtk", "pynetdicom_acceptor", "slice_uid"]

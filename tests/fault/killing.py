@@ -97,7 +97,7 @@ def kill_at_each(
         archive = template.copy(folder / str(number)).start()
         check(archive, _killed_at(archive, sending, point), point)
 
-    with ThreadPoolExecutor(4) as workers:
+    with ThreadPoolExecutor(3) as workers:
         for done in [workers.submit(crash, *item) for item in enumerate(points)]:
             done.result()
 

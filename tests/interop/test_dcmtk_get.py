@@ -1,9 +1,7 @@
 """dcmtk's getscu, which has no TLS in Debian 12, through stunnel with a device's certificate."""
 
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from leadglass.dimse.status import SUCCESS
 from tests.clients import ROOT, ct, store
 from tests.dimse.peers import dcmtk as dcmtk_server
 from tests.interop.dcmtk import packaged, rewritten
+from tests.listening import free_port, until_it_listens
 from tests.served import Served, peer_program
 
 UIDS = f"{ROOT}.50"
@@ -33,26 +32,18 @@ checkHost = localhost
 @pytest.fixture(scope="module")
 def tunnel(archive: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A port of plain DICOM that leads to the archive as the workstation."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     folder = tmp_path_factory.mktemp("stunnel")
     configuration = folder / "stunnel.conf"
     configuration.write_text(CONFIGURATION.format(port=port, archive=archive, device="workstation"))
     with (folder / "stunnel.log").open("wb") as log:
         process = subprocess.Popen([peer_program("stunnel4"), str(configuration)], stdout=log, stderr=log)
         try:
-            while not _listens(port):
-                assert process.poll() is None, (folder / "stunnel.log").read_text()
+            until_it_listens(process, folder / "stunnel.log", port)
             yield port
         finally:
             process.kill()
             process.wait()
-
-
-def _listens(port: int) -> bool:
-    with closing(socket.socket()) as attempt:
-        return attempt.connect_ex(("127.0.0.1", port)) == 0
 
 
 def getscu(tunnel: int, folder: Path, *options: str) -> tuple[str, dict[str, bytes]]:

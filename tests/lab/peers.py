@@ -1,7 +1,6 @@
 """Real archives on loopback addresses: Orthanc, dcmtk's dcmqrscp and storescp, pynetdicom's qrscp."""
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from leadglass.dimse.negotiation import propose
 from leadglass.dimse.requestor import Requestor
 from leadglass.errors import NotAvailable
 from tests.lab.truth import Truth, write_files
+from tests.listening import free_port, until_it_listens
 from tests.served import TIMEOUT, peer_program
 
 
@@ -27,22 +27,15 @@ class Tls:
     authority: Path
 
 
-def free_port(address: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
-def running(command: Sequence[str], folder: Path, address: str, port: int) -> Iterator[int]:
-    """A server in `folder`; yields its port once something listens there."""
+def running(command: Sequence[str], folder: Path, address: str, *ports: int) -> Iterator[int]:
+    """A server in `folder`; yields its first port once it listens on all."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         try:
-            while not _listens(address, port):
-                assert process.poll() is None, (folder / "log").read_text(errors="replace")
-            yield port
+            for port in ports:
+                until_it_listens(process, folder / "log", port, address)
+            yield ports[0]
         finally:
             process.terminate()
             try:
@@ -50,11 +43,6 @@ def running(command: Sequence[str], folder: Path, address: str, port: int) -> It
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def _listens(address: str, port: int) -> bool:
-    with socket.socket() as attempt:
-        return attempt.connect_ex((address, port)) == 0
 
 
 @contextmanager
@@ -78,9 +66,7 @@ def orthanc(address: str, folder: Path, truth: Truth, settings: dict[str, Any]) 
         with running([program, "filling.json"], folder, address, ports[0]):
             fill(address, ports[0], "ORTHANC", folder / "files", truth)
     (folder / "orthanc.json").write_text(json.dumps(base | settings))
-    with running([program, "orthanc.json"], folder, address, ports[0]):
-        while not _listens(address, ports[1]):
-            pass
+    with running([program, "orthanc.json"], folder, address, *ports):
         yield ports
 
 

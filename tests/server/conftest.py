@@ -16,6 +16,6 @@ Copied = Callable[..., Served]
 def copied(furnished: Served) -> Copied:
     def copy(folder: Path, settings: str = "", environment: dict[str, str] | None = None) -> Served:
         made = furnished.copy(folder, settings=settings)
-        return Served(folder, settings=settings, environment=environment) if environment else made
+        return made if environment is None else Served(folder, settings=settings, environment=environment)
 
     return copy

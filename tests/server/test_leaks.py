@@ -230,7 +230,7 @@ def test_no_core_is_dumped(copied: Copied, tmp_path: Path, monkeypatch: pytest.M
     """Even where the shell allows one: the limit is gone and the process not dumpable before a key is read."""
     resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
     monkeypatch.chdir(tmp_path)
-    archive = copied(tmp_path).start()
+    archive = copied(tmp_path, environment={}).start()
     assert archive.process is not None
     pid = archive.process.pid
     limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
