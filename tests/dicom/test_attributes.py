@@ -8,7 +8,7 @@ from leadglass.dicom.uids import DEFLATED, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
 from leadglass.errors import DataSetError
 from leadglass.model import Attributes, DataSetLimits
 from tests.dicom.builders import NAME, item, long, nested, short
-from tests.dicom.oracle import encode, read, scan
+from tests.dicom.oracle import encode, raw_elements, read, scan
 
 SYNTAXES = [TRANSFER_SYNTAXES[uid] for uid in (IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE, DEFLATED)]
 LIMITS = DataSetLimits()
@@ -98,3 +98,13 @@ def test_an_item_may_have_its_own_charset() -> None:
 def test_what_is_refused(body: bytes) -> None:
     with pytest.raises(DataSetError):
         decode_attributes(body, SYNTAXES[1], LIMITS)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.name)
+def test_what_is_too_long_for_its_vr_goes_as_un(syntax: TransferSyntax) -> None:
+    """PS3.5 6.2.2. The list of a thousand failed sub-operations is such a value."""
+    listed = "\\".join(f"2.25.{number:058}" for number in range(1100))
+    data = encode_attributes({0x00080058: listed}, syntax, ())
+    (raw,) = raw_elements(read(data, syntax))
+    assert (raw.VR, raw.value) == ("UN" if syntax.explicit_vr else None, listed.encode() + b"\0")
+    assert decode_attributes(data, syntax, replace(LIMITS, inline_value=1 << 20)) == {0x00080058: listed}

@@ -171,8 +171,8 @@ def _header(tag: int, vr: str, length: int, explicit: bool, codec: Codec) -> byt
         return codec.implicit.pack(group, element, length)
     if code in LONG_VRS:
         return codec.explicit.pack(group, element, code, 0) + codec.length.pack(length)
-    if length > 0xFFFF:
-        raise DataSetError(f"The value of {keyword_of(tag)} is too long for its VR (PS3.5 7.1.2).")
+    if length > 0xFFFF:  # PS3.5 6.2.2: UN has room for what is too long for its own VR's 16-bit length
+        return codec.explicit.pack(group, element, b"UN", 0) + codec.length.pack(length)
     return codec.explicit.pack(group, element, code, length)
 
 

@@ -30,6 +30,8 @@ from leadglass.server.dimse.exchange import Desk, IdentifierExchange, is_cancel
 
 log = structlog.get_logger("dimse.get")
 _LAST_MESSAGE_ID = 0xFFFF
+#: Most that a number of sub-operations can say (US, PS3.7 E.1-1): more are not told apart.
+_MOST_COUNTED = 0xFFFF
 
 
 @dataclass(slots=True)
@@ -47,15 +49,15 @@ class Tally:
 
     def response(self, request: CGetRq, status: int) -> CGetRsp:
         # Remaining is present only while more may come (PS3.7 9.1.3.1.6).
-        remaining = self.remaining if status in (PENDING, CANCEL) else None
+        remaining = min(self.remaining, _MOST_COUNTED) if status in (PENDING, CANCEL) else None
         return CGetRsp(
             request.message_id,
             status,
             request.sop_class,
             remaining=remaining,
-            completed=self.completed,
-            failed=len(self.failed),
-            warning=self.warning,
+            completed=min(self.completed, _MOST_COUNTED),
+            failed=min(len(self.failed), _MOST_COUNTED),
+            warning=min(self.warning, _MOST_COUNTED),
         )
 
     def status(self) -> int:
