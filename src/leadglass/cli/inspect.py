@@ -25,13 +25,17 @@ def inspect(
     * 1024
     * 1024,
     decode: Annotated[bool, typer.Option("--decode", help="Decode every frame too, in a sandbox.")] = False,
+    ocr: Annotated[
+        bool, typer.Option("--ocr", help="Read text burned into a sample of frames too, in a sandbox.")
+    ] = False,
 ) -> None:
     """Inspect DICOM files without storing them. Exit code 1 with findings, 0 without."""
     if resume and json is None:
         raise UsageError("--resume needs the --json that an earlier run wrote.")
     from leadglass.cli.inspecting import Reports, run
+    from leadglass.cli.tessdata import models
     from leadglass.inspection.batch import Settings
 
-    settings = Settings(not no_rules, tuple(rules or ()), clamd, clamd_limit, decode)
+    settings = Settings(not no_rules, tuple(rules or ()), clamd, clamd_limit, decode, str(models()) if ocr else "")
     if not run(paths, settings, Reports(json, csv, sarif, resume), jobs):
         sys.exit(1)

@@ -16,7 +16,7 @@ from leadglass.inspection.second import SecondLook
 from leadglass.inspection.verdict import Findings
 from leadglass.inspection.yara import RuleSet
 from leadglass.pixels.limits import DecoderLimits
-from leadglass.pixels.pool import DecoderPool
+from leadglass.pixels.pool import DecoderPool, reading_program
 
 #: A task is this many files or bytes, whichever comes first.
 _FILES: Final = 64
@@ -26,19 +26,22 @@ _BYTES: Final = 64 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How files are inspected; goes to each worker. `clamd`: path of its socket, "" for none. `decode`: every frame
-    too, in a sandbox."""
+    too, in a sandbox. `ocr`: the folder of Tesseract's models, to read the text in a sample of frames there; "" for
+    none."""
 
     rules: bool = True
     extra_rules: tuple[Path, ...] = ()
     clamd: str = ""
     clamd_limit: int = DEFAULT_LIMIT
     decode: bool = False
+    ocr: str = ""
 
 
 def inspect_batch(batch: Sequence[Subject], settings: Settings) -> list[Inspected]:
     """One task of a worker. Raises NotAvailable when an engine that is configured cannot say, or when frames are to be
     decoded and there is no sandbox."""
-    second = SecondLook(_decoders() if settings.decode else None)
+    readers = _readers(settings.ocr) if settings.ocr else None
+    second = SecondLook(_decoders() if settings.decode else None, readers=readers)
     inspector = MediaInspector(FileInspector(engines=engines_of(settings)), second=second)
     return [each for subject in batch for each in inspector.inspect(subject)]
 
@@ -59,6 +62,11 @@ def engines_of(settings: Settings) -> Engines:
 def _decoders() -> DecoderPool:
     """One a process, of one worker at a time; it ends with the process, whose pipes it reads."""
     return DecoderPool(DecoderLimits(workers=1, encoded_bytes=LONGEST_FRAME))
+
+
+@cache
+def _readers(folder: str) -> DecoderPool:
+    return DecoderPool(DecoderLimits(workers=1), reading_program(folder))
 
 
 def inspect_all(

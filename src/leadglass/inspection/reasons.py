@@ -92,6 +92,11 @@ class Reason(Enum):
     SQL = "sql", Weight.FINDING, "A text looks like an injected SQL statement."
     FORMULA = "formula", Weight.FINDING, "A text would be run as a formula by a spreadsheet."
     LINE_FORGED = "line-break", Weight.FINDING, "A line break stands in a value of one line (forged log lines)."
+    BURNED_IN_IDENTITY = (
+        "burned-in-identity",
+        Weight.FINDING,
+        "The pixels show the patient's name, number or date of birth (read by OCR).",
+    )
     PIXELS_BROKEN = "pixels-broken", Weight.FINDING, "A frame does not decode to what is declared."
     SIGNATURE_INVALID = "signature-invalid", Weight.FINDING, "A digital signature does not hold: something was altered."
     NOT_SCANNED = "not-scanned", Weight.FINDING, "Beyond the scanner's size limit: part of it was NOT SCANNED."
@@ -99,6 +104,7 @@ class Reason(Enum):
     # What is noted.
     SSN_BARE = "ssn-bare", Weight.NOTE, "Nine digits that would be a valid Social Security number are in a text."
     BURNED_IN = "burned-in-annotation", Weight.NOTE, "The object says that its pixels name the patient (0028,0301)."
+    BURNED_IN_TEXT = "burned-in-text", Weight.NOTE, "Text can be read in the pixels (by OCR)."
     TIFF = "preamble-tiff", Weight.NOTE, "The preamble is a TIFF header that points into the file: dual-personality."
     HIGH_ENTROPY = "high-entropy", Weight.NOTE, "A long private value cannot be compressed: encrypted or compressed."
     COMPRESSED = "compressed-data", Weight.NOTE, "A private value begins as gzip does."

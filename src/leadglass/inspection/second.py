@@ -1,12 +1,15 @@
-"""What one pass over a file cannot tell: whether its signatures hold, and whether its frames decode."""
+"""What one pass over a file cannot tell: whether its signatures hold, whether its frames decode, what can be read in
+them."""
 
 from collections.abc import Iterator
 
 from leadglass.dicom.part10 import FileMeta
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import DataSetError
-from leadglass.inspection.decoding import Decoders, Opened, PixelCheck
+from leadglass.inspection.burned import BurnedInCheck, Readers
+from leadglass.inspection.decoding import Decoders, PixelCheck
 from leadglass.inspection.files import FileReport, pieces_of, with_finding
+from leadglass.inspection.framing import Opened
 from leadglass.inspection.reasons import Reason
 from leadglass.inspection.signatures import check_signatures
 from leadglass.inspection.verdict import Finding, VerdictKind
@@ -15,11 +18,17 @@ from leadglass.model import DataSetLimits
 
 class SecondLook:
     """Reads again what was accepted by then, where there is reason to. `decoders`: to decode every encapsulated frame
-    with; without them none is. For one thread at a time."""
+    with; `readers`: to read the text in a sample of them; without them none is. For one thread at a time."""
 
-    def __init__(self, decoders: Decoders | None = None, limits: DataSetLimits | None = None) -> None:
+    def __init__(
+        self,
+        decoders: Decoders | None = None,
+        limits: DataSetLimits | None = None,
+        readers: Readers | None = None,
+    ) -> None:
         self._limits = limits or DataSetLimits()
         self._pixels = PixelCheck(decoders, self._limits) if decoders is not None else None
+        self._burned = BurnedInCheck(readers, self._limits) if readers is not None else None
 
     def look(self, report: FileReport, opened: Opened) -> FileReport:
         """`report` with what was found. `opened` gives the file from its beginning each time. Raises what that raises,
@@ -34,8 +43,12 @@ class SecondLook:
         if Reason.SIGNATURE.code in report.reasons:
             yield from self._signatures(report.meta, report.data_length, opened)
         # What declares more than any image has is not given to a decoder.
-        if self._pixels is not None and Reason.FRAME_BOUND.code not in report.reasons:
+        if Reason.FRAME_BOUND.code in report.reasons:
+            return
+        if self._pixels is not None:
             yield from self._pixels.check(report.meta, report.data_length, opened)
+        if self._burned is not None:
+            yield from self._burned.check(report.meta, report.data_length, opened)
 
     def _signatures(self, meta: FileMeta, length: int, opened: Opened) -> list[Finding]:
         syntax = TRANSFER_SYNTAXES[meta.transfer_syntax]

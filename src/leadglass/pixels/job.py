@@ -37,6 +37,13 @@ class Transcode:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """To the words that stand in the image, one a line, in UTF-8: for a worker that has an engine for that."""
+
+    description: PixelDescription
+
+
+@dataclass(frozen=True, slots=True)
 class Compare:
     """To where two frames differ; they come one after the other, the first of `length` bytes."""
 
@@ -46,4 +53,4 @@ class Compare:
     rendering: Rendering
 
 
-Job = Decode | Check | Render | Transcode | Compare
+Job = Decode | Check | Render | Transcode | Read | Compare

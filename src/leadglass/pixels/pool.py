@@ -16,15 +16,22 @@ from leadglass.errors import DecodingFailed, NotAvailable
 from leadglass.pixels.description import PixelDescription
 from leadglass.pixels.difference import PixelDifference
 from leadglass.pixels.failure import MESSAGES, Codestream, Failure
-from leadglass.pixels.job import Check, Compare, Decode, Job, Render, Transcode
+from leadglass.pixels.job import Check, Compare, Decode, Job, Read, Render, Transcode
 from leadglass.pixels.limits import DecoderLimits
 from leadglass.pixels.process import SandboxMissing, WorkerFailed, WorkerProcess
 from leadglass.pixels.rendering import Rendering
 from leadglass.pixels.wire import Reply
 
 WORKER: Final = ("-m", "leadglass.pixels.worker")
+_READER: Final = ("-m", "leadglass.pixels.ocr")
 #: Headers of codestreams and files around decoded pixels of the declared size.
 _MARGIN: Final = 64 * 1024
+
+
+def reading_program(folder: str) -> tuple[str, ...]:
+    """What runs in workers that read; `folder` holds Tesseract's models."""
+    return (*_READER, folder)
+
 
 Bytes = bytes | bytearray | memoryview
 
@@ -66,6 +73,12 @@ class DecoderPool:
         set, `transcoding.changes` says. Raises DecodingFailed, NotAvailable."""
         job = Transcode(description.of_frame(1), transfer_syntax)
         return self._done(description, job, frame, 2 * description.frame_bytes)
+
+    def read(self, description: PixelDescription, frame: Bytes, number: int = 1) -> str:
+        """The words that stand in frame `number`, one a line; the pool's program must be `reading_program`'s. Raises
+        DecodingFailed, NotAvailable."""
+        answer = self._done(description, Read(description.of_frame(number)), frame, 0)
+        return answer.decode("utf-8", "replace")
 
     def compare(
         self,
