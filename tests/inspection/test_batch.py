@@ -1,9 +1,14 @@
-"""Any executor does: threads share the rules and nothing else."""
+"""Any executor does: threads share the rules and nothing else, processes not even these, and Dask's is one of them."""
 
+import multiprocessing
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import distributed
 import pytest
 
 from leadglass.errors import UsageError
@@ -14,7 +19,22 @@ from leadglass.inspection.verdict import VerdictKind
 from tests.hostile.cases import all_cases
 
 
-def test_threads_tell_what_one_does(tmp_path: Path) -> None:
+@contextmanager
+def dask() -> Iterator[Executor]:
+    """A cluster of Dask's with one worker, in this process."""
+    options = {"processes": False, "n_workers": 1, "threads_per_worker": 2, "dashboard_address": None}
+    with distributed.Client(**options) as client, client.get_executor() as executor:
+        yield executor
+
+
+EXECUTORS = (
+    partial(ThreadPoolExecutor, 4),
+    partial(ProcessPoolExecutor, 2, multiprocessing.get_context("spawn")),
+    dask,
+)
+
+
+def test_all_of_them_tell_what_one_does(tmp_path: Path) -> None:
     cases = [case for case in all_cases() if case.kind is not VerdictKind.REJECT]
     expected = {}
     for number, case in enumerate(cases):
@@ -23,10 +43,12 @@ def test_threads_tell_what_one_does(tmp_path: Path) -> None:
         expected[str(path)] = case.kind
     found = list(subjects([tmp_path]))
     assert [each.path.name for each in found] == sorted(each.path.name for each in found)
-    with ThreadPoolExecutor(4) as executor:
-        told = [each for results in inspect_all(iter(found * 3), Settings(), executor, at_once=4) for each in results]
-    assert len(told) == 3 * len(cases)
-    assert {each.path: each.report.kind for each in told} == expected
+    for running in EXECUTORS:
+        with running() as executor:
+            results = inspect_all(iter(found * 3), Settings(), executor, at_once=4)
+            told = [each for batch in results for each in batch]
+        assert len(told) == 3 * len(cases)
+        assert {each.path: each.report.kind for each in told} == expected
 
 
 def test_what_vanishes_or_is_no_file_is_said(tmp_path: Path) -> None:
