@@ -9,11 +9,13 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonSchema as Sarif
 
 from leadglass.dicom.uids import MEDIA_STORAGE_DIRECTORY
 from tests.dicom.builders import item, short
 from tests.hostile import samples
 from tests.hostile.case import clean, element, encode, part10, private, whole
+from tests.hostile.cases import all_cases
 from tests.inspection.clamd import MARKER, STREAM_LIMIT, clamd
 
 
@@ -71,7 +73,8 @@ def test_reports_are_safe_to_open(folder: Path, tmp_path: Path) -> None:
     with out["csv"].open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0][0] == "path"
-    assert not [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
+    cells = [cell for row in rows for cell in row]
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r") or not cell.isprintable()]
     (sarif_run,) = json.loads(out["sarif"].read_text())["runs"]
     (result,) = sarif_run["results"]
     rules = {rule["id"] for rule in sarif_run["tool"]["driver"]["rules"]}
@@ -81,6 +84,20 @@ def test_reports_are_safe_to_open(folder: Path, tmp_path: Path) -> None:
     assert place["artifactLocation"]["uri"].startswith("file:///")
     assert place["region"]["byteOffset"] > 132
     assert sarif_run["invocations"][0]["executionSuccessful"] is True
+
+
+def test_sarif_is_what_its_schema_asks_for(tmp_path: Path) -> None:
+    """The model is made from the schema of OASIS, and takes nothing that is not in it."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for number, case in enumerate(all_cases()):
+        (folder / f"{number:03} %?#.dcm").write_bytes(case.make())
+    out = tmp_path / "out.sarif"
+    run(folder, "--sarif", out, status=1)
+    log = Sarif.model_validate_json(out.read_text())
+    (sarif_run,) = log.runs
+    assert len(sarif_run.results or ()) > 150
+    assert {result.level.value for result in sarif_run.results or () if result.level} == {"warning", "error"}
 
 
 def test_it_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:

@@ -96,8 +96,9 @@ class CsvWriter:
 
 
 def _safe(cell: str) -> str:
-    """A cell that a spreadsheet does not take for a formula (OWASP, CSV injection)."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else cell
+    """A cell that a spreadsheet does not take for a formula (OWASP, CSV injection), nor a terminal for an order."""
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in cell)
+    return f"'{shown}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else shown
 
 
 class SarifLog:
