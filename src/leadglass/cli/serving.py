@@ -11,6 +11,7 @@ import typer
 
 from leadglass.archive.archive import open_archive
 from leadglass.archive.provision import server_chains
+from leadglass.cli.process import keep_buffers
 from leadglass.config import load
 from leadglass.crypto.keys import KeyDirectory, same_device
 from leadglass.server.control import ControlDoor
@@ -46,6 +47,7 @@ def configure_logging(as_json: bool) -> None:
 
 def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int, https_port: int) -> None:
     """Returns when a signal has ended it. Raises RefusedForSafety, NotAvailable and UsageError with a remedy."""
+    keep_buffers()
     # Before any thread starts, so that all inherit it and the signal waits for us.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     settings = load(config)
