@@ -76,6 +76,15 @@ def test_a_share_shows_one_study_until_it_ends(archive: Archive) -> None:
 def test_a_share_is_never_more_than_the_sharer_may_see_now(archive: Archive) -> None:
     anna = somebody(archive, "anna")
     share(archive, somebody(archive, "nora"), THERE, "anna", archive.clock() + DAY)
+    nora = archive.users.user("nora")
+
+    def changed(site: str, role: Role) -> set[str]:
+        archive.users.change(lambda writing: writing.tx.set_standing(nora.id, site, (role.value,)))
+        return seen(archive, anna)
+
+    # A provider may say of a user tomorrow what it does not say today.
+    assert changed("default", Role.CLINICIAN) == changed("north", Role.ADMINISTRATOR) == {HERE}
+    assert changed("north", Role.STEWARD) == {HERE, THERE}
     archive.users.disable(LOCAL, "nora")
     assert seen(archive, anna) == {HERE}
 

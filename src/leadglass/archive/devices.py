@@ -63,7 +63,7 @@ class Registry:
         """Raises NotFound."""
         device = self.book.devices.get(name)
         if device is None:
-            raise NotFound(f"No device is named {name!r}.", "See `leadglass device list`.")
+            raise _unknown(name)
         return device
 
     def add(self, principal: Principal, device: NewDevice, credential: Credential) -> None:
@@ -132,11 +132,15 @@ class Registry:
         self._change(write)
 
     def enable(self, principal: Principal, name: str) -> None:
-        """Lift a suspension. Stewards may, since they have seen what was held back. Raises NotFound, UsageError."""
-        if not may(principal, Operation.QUARANTINE):
-            authorise(principal, Operation.ADMINISTER)
+        """Lift a suspension. Stewards of its site may, since they have seen what was held back. Raises NotFound, for
+        stewards also when the device belongs to another site, UsageError."""
+        administers = may(principal, Operation.ADMINISTER)
+        if not administers:
+            authorise(principal, Operation.QUARANTINE)
         require_fresh(principal, time.time_ns() // 1000)
         device = self.device(name)
+        if not administers and device.site != principal.site:
+            raise _unknown(name)
         if device.disabled:
             raise UsageError(f"{name} is disabled, and stays so.", "Enrol it under a new name with a new key.")
         if device.suspended is None:
@@ -189,6 +193,10 @@ def _check(device: NewDevice) -> None:
             raise UsageError(f"{title!r} is not an AE title.", "Give 1 to 16 printable ASCII characters.")
     if any(Role(role) not in DEVICE_ROLES for role in device.roles):
         raise UsageError("A device can be a modality, a clinician's workstation or a steward's.", "Choose --role so.")
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"No device is named {name!r}.", "See `leadglass device list`.")
 
 
 def _grant(principal: Principal, action: str, name: str, credential: Credential | None) -> AccessEvent:

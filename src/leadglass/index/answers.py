@@ -20,7 +20,7 @@ from leadglass.index.attributes import (
 )
 from leadglass.index.matching import Condition, one_of
 from leadglass.index.schema import account, instance, patient, request_attributes, series, share, study, term
-from leadglass.model import Attributes, Level, Scope
+from leadglass.model import Attributes, Level, Role, Scope
 
 AVAILABLE_TRANSFER_SYNTAX_UID: Final = tag_of("AvailableTransferSyntaxUID")
 LEVELS: Final = (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE)
@@ -107,14 +107,16 @@ def scope_condition(scope: Scope, table: FromClause) -> Condition:
 
 
 def _shared(scope: Scope) -> Select[Any]:
-    """Never more than the sharer may see now: who shared is not disabled, and still of the study's site."""
+    """Never more than the sharer may see now: who shared is not disabled, still of the study's site, and still sees
+    images at all."""
     return _SHARED.where(share.c.account_id == scope.shared_with, share.c.until > scope.at)
 
 
 def _standing() -> Select[Any]:
     sharer, shared = account.alias("sharer"), study.alias("shared")
     source = share.join(sharer, sharer.c.id == share.c.sharer).join(shared, shared.c.id == share.c.study_id)
-    holds = (share.c.revoked.is_(None), sharer.c.disabled == 0, sharer.c.site == shared.c.site)
+    sees = or_(*(func.instr(sharer.c.roles, f'"{role}"') > 0 for role in (Role.CLINICIAN, Role.STEWARD)))
+    holds = (share.c.revoked.is_(None), sharer.c.disabled == 0, sharer.c.site == shared.c.site, sees)
     return select(share.c.study_id).select_from(source).where(*holds)
 
 
