@@ -28,6 +28,21 @@ RIGHTS: dict[Role, frozenset[Operation]] = {
 #: sees no pixels.
 LOCAL_RIGHTS = frozenset({Operation.ADMINISTER, Operation.IMPORT, Operation.REVIEW, Operation.QUARANTINE})
 
+#: Operations as one who is refused reads them.
+_IN_WORDS = {
+    Operation.ECHO: "ask whether the archive answers",
+    Operation.STORE: "store images",
+    Operation.QUERY: "search for studies",
+    Operation.RETRIEVE: "see images",
+    Operation.IMPORT: "import files",
+    Operation.REVIEW: "decide what is shown",
+    Operation.QUARANTINE: "decide about quarantine",
+    Operation.SHARE: "share studies",
+    Operation.ADMINISTER: "manage devices and users",
+    Operation.AUDIT: "read the record",
+    Operation.MONITOR: "read the archive's numbers",
+}
+
 #: What a token that is bound to patients is good for at most: the other verbs do not look at whose the object is.
 OF_PATIENTS = frozenset({Operation.QUERY, Operation.RETRIEVE})
 
@@ -45,10 +60,18 @@ def may(principal: Principal, operation: Operation) -> bool:
 def authorise(principal: Principal, operation: Operation) -> None:
     """Raises NotAuthorised."""
     if not may(principal, operation):
-        raise NotAuthorised(
-            f"{principal.label} may not {operation.value}.",
-            "Its roles decide; see `leadglass device list` and `leadglass user list`.",
-        )
+        raise _refused(principal, operation)
+
+
+def _refused(principal: Principal, operation: Operation) -> NotAuthorised:
+    """A person has one role and cannot look its rights up; of devices and the command line an administrator reads."""
+    what = _IN_WORDS[operation]
+    if principal.kind == "user":
+        role = " and ".join(sorted(principal.roles))
+        return NotAuthorised(f"The role {role} may not {what}.", "Sign in with another role, or ask an administrator.")
+    return NotAuthorised(
+        f"{principal.label} may not {what}.", "Its roles decide; see `leadglass device list` and `leadglass user list`."
+    )
 
 
 def scope_of(principal: Principal) -> Scope:

@@ -93,7 +93,7 @@ def _may_be(device: DeviceRow, stranger: dict[str, Any]) -> bool:
 
 def _shown(row: EventRow) -> dict[str, Any]:
     content = json.loads(row.content)
-    when = datetime.fromtimestamp(row.time_us / 1_000_000, UTC).isoformat(timespec="seconds")
+    when = f"{datetime.fromtimestamp(row.time_us / 1_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
     # Whom a workstation claims to be used by stays in the sealed event: administrators need it for nothing here.
     detail = {key: value for key, value in content.get("d", {}).items() if key != "claimed"}
     return {"time": when, "action": row.action, "peer": content.get("f", ""), **detail}

@@ -44,6 +44,12 @@ def test_roles_decide(clients: dict[str, httpx.Client], path: str, role: str) ->
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
+def test_who_is_refused_reads_why_in_words(clients: dict[str, httpx.Client]) -> None:
+    page = clients["clinician"].get("/devices", headers=PAGE).text
+    assert "The role clinician may not manage devices and users." in page
+    assert "Sign in with another role, or ask an administrator." in page
+
+
 @pytest.mark.parametrize("path", FOR)
 def test_nobody_gets_nothing(archive: Served, path: str) -> None:
     with browser(archive) as client:
@@ -80,6 +86,14 @@ def test_whatever_is_typed_is_a_search(clients: dict[str, httpx.Client], typed: 
     answer = clients["clinician"].post("/studies", data=typed, headers=PAGE)
     assert answer.status_code == 200
     assert "<script>alert" not in answer.text
+
+
+def test_who_has_not_signed_in_yet_is_told_apart(archive: Served, clients: dict[str, httpx.Client]) -> None:
+    archive.run("user", "add", "invited", "--role", "clinician")
+    line = (
+        clients["administrator"].get("/users", headers=PAGE).text.split('action="/users/invited')[0].split("<tr>")[-1]
+    )
+    assert "not signed in yet" in line
 
 
 def test_forms_are_bounded(clients: dict[str, httpx.Client]) -> None:

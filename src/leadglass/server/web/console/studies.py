@@ -100,7 +100,7 @@ class StudiesPage:
             search=search,
             periods=PERIODS,
             modalities=MODALITIES,
-            lines=lines[wanted - PAGE - 1 : wanted - 1],
+            lines=_by_date(lines[wanted - PAGE - 1 : wanted - 1]),
             first=wanted - PAGE,
             more=len(lines) == wanted,
         )
@@ -111,6 +111,9 @@ class StudiesPage:
             answers = query(self._archive, principal, QueryRequest(STUDY_ROOT, identifier, peer=peer))
             found |= {line.uid: line for line in map(StudyLine.of, islice(answers, limit))}
         lines = list(found.values())
-        if search.narrowed:
-            lines.sort(key=lambda line: (line.date, line.time), reverse=True)
-        return lines[:limit]
+        return (_by_date(lines) if search.narrowed else lines)[:limit]
+
+
+def _by_date(lines: list[StudyLine]) -> list[StudyLine]:
+    """The newest first. Of all studies those of a page are the last that came in, whatever their dates."""
+    return sorted(lines, key=lambda line: (line.date, line.time), reverse=True)

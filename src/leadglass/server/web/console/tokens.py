@@ -1,5 +1,6 @@
 """Bearer tokens for programs that speak DICOMweb: made, shown once, revoked."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from starlette.concurrency import run_in_threadpool
@@ -52,6 +53,7 @@ class TokensPage:
             400 if problem else 200,
             tokens=[token_described(row, book[row.account_id]) for row in reversed(rows)],
             purposes=PURPOSES,
+            purpose=_in_words,
             roles=[role.value for role in USER_ROLES],
             now=now,
             day=present.day,
@@ -92,3 +94,9 @@ class TokensPage:
     def _revoke(self, request: Request) -> Response:
         self._archive.tokens.revoke(principal_of(request), request.path_params["name"])
         return RedirectResponse("/tokens", 303)
+
+
+def _in_words(operations: Sequence[str]) -> str:
+    """What a token is for; one that was made at the command line may have a scope of its own."""
+    fitting = (label for label, given in PURPOSES.values() if set(given) == set(operations))
+    return next(fitting, ", ".join(operations))
