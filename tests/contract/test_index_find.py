@@ -218,3 +218,32 @@ def test_a_search_sees_one_snapshot(three: Index) -> None:
     with three.begin() as tx:
         add_simple(tx, 99, {})
     assert 1 + sum(1 for _ in answers) == 603
+
+
+@pytest.mark.parametrize("level", [Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {tags.PATIENT_ID: "P1"},
+        {tags.PATIENT_ID: "P2"},
+        {tags.ACCESSION_NUMBER: "A2"},
+        {tags.STUDY_INSTANCE_UID: "1.2.3"},
+        {tags.STUDY_DATE: "20260106", tags.MODALITIES_IN_STUDY: "CT"},
+        {tags.STUDY_DATE: "20260106", tags.MODALITIES_IN_STUDY: "C"},
+        {tags.PATIENT_ID: "P1", tags.STUDY_DATE: "20260106"},
+    ],
+)
+def test_exact_keys_find_what_others_would(three: Index, level: Level, keys: dict[int, str]) -> None:
+    """Exact keys take a statement that is kept. The same as lists of two, from an offset, and in a scope that sees
+    nothing: statements that are put together, or filled with other values."""
+    wanted = dict.fromkeys((tags.PATIENT_NAME, tags.NUMBER_OF_PATIENT_RELATED_STUDIES, tags.STUDY_DESCRIPTION), "")
+    supported = {tag: value for tag, value in keys.items() if tag in three.supported(level)}
+    exact = list(three.find(level, wanted | supported, EVERYWHERE, limit=None))
+    doubled = {
+        tag: f"{each}-{each}" if tag == tags.STUDY_DATE else f"{each}\\{each}" for tag, each in supported.items()
+    }
+    assert exact == list(three.find(level, wanted | doubled, EVERYWHERE, limit=None))
+    assert exact[1:] == list(three.find(level, wanted | supported, EVERYWHERE, limit=None, offset=1))
+    assert exact[:1] == list(three.find(level, wanted | supported, EVERYWHERE, limit=1))
+    assert list(three.find(level, wanted | supported, Scope(frozenset({"elsewhere"})), limit=None)) == []

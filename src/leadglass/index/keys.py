@@ -1,8 +1,10 @@
 """The matching keys of a search as SQL conditions, and what drives it: which index is read, in which order."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, false, select
+from sqlalchemy import ColumnElement, and_, exists, false, func, literal, select
 from sqlalchemy import literal_column as sql
 
 from leadglass.dicom import tags
@@ -31,6 +33,7 @@ from leadglass.index.person import (
     text_driver,
 )
 from leadglass.index.schema import instance, patient, request_attributes, series, study, term
+from leadglass.index.template import Slot
 from leadglass.index.uidcode import pack_uid, uid_hash
 from leadglass.model import Attributes, Level
 
@@ -79,22 +82,52 @@ _FEW_DAYS = 7
 _WITH_DATE = frozenset({tags.STUDY_DATE, tags.STUDY_TIME, tags.MODALITIES_IN_STUDY})
 
 
-def matching_keys(level: Level, identifier: Attributes) -> dict[int, Any]:
+#: Keys whose values, where they are exact, do not change what a statement looks like.
+_EXACT = {
+    tags.PATIENT_ID: patient.c.patient_id,
+    tags.ACCESSION_NUMBER: study.c.accession_number,
+    tags.STUDY_INSTANCE_UID: study.c.uid,
+    tags.STUDY_DATE: study.c.date,
+    tags.MODALITIES_IN_STUDY: study.c.modalities,
+}
+_DAY = re.compile("[0-9]{8}")
+
+
+def exact_keys(level: Level, identifier: Attributes) -> Mapping[int, str] | None:
+    """What `Search` takes slots for, and their values, when all that is matched is exact; None when anything is not."""
+    keys = matching_keys(level, identifier)
+    if not all(tag in _EXACT and _is_exact(tag, value) for tag, value in keys.items()):
+        return None
+    # Several modalities stand framed by backslashes in one text.
+    return {tag: f"\\{value}\\" if tag == tags.MODALITIES_IN_STUDY else value for tag, value in keys.items()}
+
+
+def _is_exact(tag: int, value: object) -> bool:
+    """One value without wildcards. Dates in other forms are ranges, or spelled after older editions."""
+    if not isinstance(value, str) or "\\" in value or has_wildcard(value):
+        return False
+    return tag != tags.STUDY_DATE or _DAY.fullmatch(value) is not None
+
+
+def matching_keys(level: Level, identifier: Mapping[int, Any]) -> dict[int, Any]:
     """The keys of an identifier that are matched: supported at this level, no counts, not universal."""
     known = supported(level) - _COUNTS
     return {tag: value for tag, value in identifier.items() if tag in known and not _is_open(value)}
 
 
 def _is_open(value: object) -> bool:
+    if isinstance(value, Slot):
+        return False
     if isinstance(value, str):
         return is_universal(value)
     return not isinstance(value, tuple) or not any(not _is_open(part) for item in value for part in item.values())
 
 
 class Search:
-    """Conditions, order and driver of one search. Raises DataSetError for a key that cannot be meant."""
+    """Conditions, order and driver of one search. Raises DataSetError for a key that cannot be meant. The values of
+    `exact_keys` may be slots."""
 
-    def __init__(self, level: Level, identifier: Attributes, combined_datetime: bool) -> None:
+    def __init__(self, level: Level, identifier: Mapping[int, Any], combined_datetime: bool) -> None:
         self._level = level
         self._keys = matching_keys(level, identifier)
         self._driven, self.driver = self._choose_driver()
@@ -134,6 +167,8 @@ class Search:
         if any(tag in _STRONG and not has_wildcard(str(value)) for tag, value in self._keys.items()):
             return True
         dates = self._keys.get(tags.STUDY_DATE)
+        if isinstance(dates, Slot):
+            return True
         return isinstance(dates, str) and spans_days(tags.STUDY_DATE, dates) <= _FEW_DAYS
 
     def _moments(self) -> dict[int, int]:
@@ -147,6 +182,8 @@ class Search:
     def _condition(self, tag: int, value: Any) -> Condition:
         if tag == tags.REQUEST_ATTRIBUTES_SEQUENCE:
             return _request_condition(value)
+        if isinstance(value, Slot):
+            return _exact_condition(tag, value)
         if not isinstance(value, str):
             raise DataSetError(f"The key {keyword_of(tag)} cannot have items.")
         if tag in _NAMES:
@@ -155,6 +192,14 @@ class Search:
             return _driven_condition(tag, value)
         field = FIELDS.get(tag)
         return _other_condition(tag, value) if field is None else _field_condition(field, value)
+
+
+def _exact_condition(tag: int, slot: Slot) -> Condition:
+    column = _EXACT[tag]
+    if tag == tags.MODALITIES_IN_STUDY:
+        return func.instr(literal("\\").concat(column).concat("\\"), literal(slot)) > 0
+    # The index of identities leaves empty Patient IDs out, and SQLite wants to be told that they are not meant.
+    return and_(column == slot, column != sql("''")) if tag == tags.PATIENT_ID else column == slot
 
 
 def _driver_for(tag: int, text_column: str, value: str) -> Driver | None:
