@@ -78,6 +78,7 @@ def test_other_origins_may_ask_only_where_they_are_configured(furnished: Served,
                 assert answer.status_code == 200
                 assert answer.headers.get("access-control-allow-origin") == (friend if origins else None)
                 assert "access-control-allow-credentials" not in answer.headers
+                assert ("Warning" in answer.headers.get("access-control-expose-headers", "")) == bool(origins)
                 # Errors can be read too, or an application could say no more than that it failed.
                 for path in ("/dicom-web/studies/1.2.3", "/dicom-web/studies?limit=x", "/users", "/no-such"):
                     wrong = program.get(path, headers={"Origin": friend})

@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from leadglass.server.web.signin.cookies import SESSION
 from tests.served import Served
 from tests.server.web.people import PASSWORD, Person, enrolled, link_secret, page_of, post, set_up, shown_secret
 
@@ -178,8 +179,13 @@ def test_other_pages_cannot_act_for_a_user(archive: Served, headers: dict[str, s
                 client.headers[name] = value
             else:
                 del client.headers[name]
-        for path in ("/sign-in", "/sign-out", "/setup", "/sign-in/passkey/options"):
+        for path in ("/sign-in", "/setup", "/sign-in/passkey/options"):
             assert client.post(path, data={"name": "x"}).status_code == 403, path
+        # A browser sends the cookie along, whoever's page it is: nobody looks what it is worth.
+        client.headers["Cookie"] = f"{SESSION}=anything"
+        for path in ("/sign-out", "/users", "/studies/1.2.3/shares", "/dicom-web/studies"):
+            answer = client.post(path, data={"name": "x"})
+            assert (answer.status_code, "page of this archive" in answer.text) == (403, True), path
 
 
 def test_guessing_is_slowed_down(furnished: Served, tmp_path: Path) -> None:

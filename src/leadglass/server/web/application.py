@@ -68,7 +68,8 @@ def _for_other_origins(origins: Collection[str]) -> list[Middleware]:
         Middleware(
             CORSMiddleware,
             allow_origins=tuple(origins),
-            allow_methods=("GET", "POST"),
-            allow_headers=("Accept", "Authorization", "Content-Type"),
+            allow_methods=("GET", "HEAD", "OPTIONS", "POST"),
+            allow_headers=("Accept", "Authorization", "Content-Type", "Range"),
+            expose_headers=("Accept-Ranges", "Content-Range", "Warning", "WWW-Authenticate"),
         )
     ]

@@ -53,8 +53,11 @@ class Authentication:
     async def _asking(self, request: Request, path: str) -> Principal | None:
         if "authorization" in request.headers:
             return await self._bearer(request)
-        require_own_page(request)
-        return self._session(request, self._is_public(path))
+        is_public = self._is_public(path)
+        # Who brings nothing at all, to what nobody gets without, is asked for a token (RFC 9110 15.5.2).
+        if is_public or SESSION in request.cookies:
+            require_own_page(request)
+        return self._session(request, is_public)
 
     def _is_public(self, path: str) -> bool:
         return path in self._exact or path.startswith(self._below)

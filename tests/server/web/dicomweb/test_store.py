@@ -143,7 +143,7 @@ def test_who_may_store(archive: Served) -> None:
             assert answer.status_code == 403, role
     with browser(archive) as stranger:
         answer = stranger.post("/dicom-web/studies", content=data, headers={"Content-Type": BODY})
-        assert answer.status_code in (401, 403)  # neither signed in nor from one of our pages
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="leadglass"')
 
 
 @pytest.mark.parametrize(
