@@ -143,21 +143,20 @@ def timed(command: list[str]) -> dict[str, float]:
     }
 
 
-def side_by_side(addresses: list[str], repeat: int) -> dict[str, object]:
-    """`full`: the whole assessment; `ping`: the auditor's parts doing what dicom-ping does; `nmap`: dicom-ping."""
-    programs = {"full": auditor, "ping": ping, "nmap": nmap}
+#: `full`: the whole assessment; `ping`: the auditor's parts doing what dicom-ping does; `nmap`: dicom-ping.
+PROGRAMS = {"full": auditor, "ping": ping, "nmap": nmap}
+
+
+def side_by_side(addresses: list[str], repeat: int, programs: list[str]) -> dict[str, object]:
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in programs}
     for _ in range(repeat):
-        for name, program in programs.items():
+        for name in programs:
             with tempfile.TemporaryDirectory() as folder:
-                runs[name].append(timed(program(Path(folder), addresses)))
+                runs[name].append(timed(PROGRAMS[name](Path(folder), addresses)))
     medians = {name: statistics.median(run["seconds"] for run in each) for name, each in runs.items()}
-    return {
-        "runs": runs,
-        "median": medians,
-        "nmap_by_full": round(medians["nmap"] / medians["full"], 2),
-        "nmap_by_ping": round(medians["nmap"] / medians["ping"], 2),
-    }
+    others = [name for name in programs if name != "nmap" and "nmap" in programs]
+    ratios = {f"nmap_by_{name}": round(medians["nmap"] / medians[name], 2) for name in others}
+    return {"runs": runs, "median": medians, **ratios}
 
 
 def main() -> None:
@@ -166,6 +165,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--label", default="exposure")
     parser.add_argument("--scenarios", nargs="+", default=["closed", "silent", "answering", "mixed"])
+    parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=list(PROGRAMS))
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.inside:
@@ -183,18 +183,18 @@ def main() -> None:
         "ports": len(PORTS),
     }
     if "closed" in arguments.scenarios:
-        results["closed"] = side_by_side(loopback, arguments.repeat)
+        results["closed"] = side_by_side(loopback, arguments.repeat, arguments.programs)
     silent = addresses_of(SILENT, arguments.addresses)
     if "silent" in arguments.scenarios:
-        results["silent"] = side_by_side(silent, arguments.repeat)
+        results["silent"] = side_by_side(silent, arguments.repeat, arguments.programs)
     if "answering" in arguments.scenarios:
         with answering(loopback):
-            results["answering"] = side_by_side(loopback, arguments.repeat)
+            results["answering"] = side_by_side(loopback, arguments.repeat, arguments.programs)
     if "mixed" in arguments.scenarios:
         # A hospital's network: of ten addresses one answers, two are closed, seven are nobody's.
         some, most = arguments.addresses // 10, arguments.addresses * 3 // 10
         with answering(loopback[:some]):
-            results["mixed"] = side_by_side([*loopback[:most], *silent[most:]], arguments.repeat)
+            results["mixed"] = side_by_side([*loopback[:most], *silent[most:]], arguments.repeat, arguments.programs)
     (RESULTS / f"{arguments.label}.json").write_text(json.dumps(results, indent=2) + "\n")
     print(json.dumps(results, indent=2))
 
