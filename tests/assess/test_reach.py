@@ -3,12 +3,13 @@
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from leadglass.assess.observation import Endpoint
-from leadglass.assess.reach import Budget, BudgetSpent, Interrupted, OutOfScope, Pace, Reach
+from leadglass.assess.reach import Budget, BudgetSpent, Expired, Interrupted, OutOfScope, Pace, Reach
 from leadglass.assess.scope import Scope, parse_scope, resolve_name
 from leadglass.errors import NotAvailable
 
@@ -21,6 +22,11 @@ def scope_of(*ports: int, connections: int = 10_000) -> Scope:
         f'[targets]\nnetworks = ["{HOST}/32"]\nports = {list(ports)}\n[rate]\nconnections = {connections}\n'
     )
     return parse_scope(text.encode(), resolve_name)
+
+
+def expired(port: int) -> Scope:
+    """It came to its end after it was read."""
+    return replace(scope_of(port), ends=datetime.now(UTC))
 
 
 @pytest.fixture
@@ -36,6 +42,20 @@ def test_what_is_outside_is_never_contacted(listener: socket.socket) -> None:
     for outside in (Endpoint(HOST, port), Endpoint("127.0.0.1", port), Endpoint("localhost", port)):
         with pytest.raises(OutOfScope):
             reach.connect(outside, 1)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def test_nothing_is_contacted_once_the_scope_has_expired(listener: socket.socket) -> None:
+    endpoint = Endpoint(HOST, listener.getsockname()[1])
+    listener.setblocking(False)
+    first, second = Reach(expired(endpoint.port)), Reach(expired(endpoint.port))
+    with pytest.raises(Expired):
+        first.connect(endpoint, 1)
+    with pytest.raises(Expired):
+        second.begin(endpoint)
+    assert first.stopped
+    assert second.stopped
     with pytest.raises(BlockingIOError):
         listener.accept()
 

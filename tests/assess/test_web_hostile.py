@@ -64,6 +64,8 @@ HOSTILE: dict[str, Speak] = {
     "one endless element": endless(OK + b'\r\n["', b"a" * 65_536),
     "deep JSON": endless(OK + b"\r\n[", b"[" * 65_536),
     "endless HTML": endless(HTML + b"<title>Index of /</title>", b'<a href="x.dcm">' * 4_000),
+    "halves of links": endless(HTML + b"<title>Index of /</title>", b"<a " * 20_000),
+    "links without end": endless(HTML + b"<title>Index of /</title><a href", b" " * 65_536),
     "a bomb": always(OK + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(bytes(10_000_000))),
     "endless chunks": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n[\r\n"),
     "a huge chunk": endless(OK + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n", b"a" * 65_536),

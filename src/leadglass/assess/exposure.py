@@ -123,6 +123,7 @@ class _Run:
                     door = running.pop(future)
                     self._take(door.address, future)
                     on_door(door)
+                    self.interrupted = self._looker.reach.stopped  # the scope may come to its end
             except KeyboardInterrupt:
                 self.interrupted = True
                 self._looker.reach.stop()

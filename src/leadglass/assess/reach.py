@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 from weakref import WeakSet
 
@@ -31,6 +32,13 @@ class OutOfScope(RefusedForSafety):
 
 class BudgetSpent(NotAvailable):
     """A host has had the time or the bytes that one host may have."""
+
+
+class Expired(NotAvailable):
+    """The scope has come to its end while it was looked at."""
+
+    def __init__(self) -> None:
+        super().__init__("The scope expired; nothing is contacted any more.", "Have it renewed, and run it again.")
 
 
 class Interrupted(NotAvailable):
@@ -105,7 +113,7 @@ class Reach:
     def connect(self, endpoint: Endpoint, timeout: float) -> socket.socket:
         """A connected TCP socket whose every wait is bounded by `timeout` seconds.
 
-        Raises OutOfScope, BudgetSpent, Interrupted, or NotAvailable when nobody answers.
+        Raises OutOfScope, Expired, BudgetSpent, Interrupted, or NotAvailable when nobody answers.
         """
         self._require(endpoint)
         return self._connected(endpoint, timeout)
@@ -195,10 +203,13 @@ class Reach:
     def _require(self, endpoint: Endpoint) -> None:
         if not self._scope.allows(endpoint):
             raise OutOfScope(endpoint)
+        if datetime.now(UTC) >= self._scope.ends:
+            self.stop()
+            raise Expired
 
     def begin(self, endpoint: Endpoint) -> tuple[socket.socket, int]:
         """A connection under way that nobody waits for here, and its `errno`: 0 when it stands already, EINPROGRESS
-        while it is made. Paced by whoever calls, with `Pace`. Raises OutOfScope."""
+        while it is made. Paced by whoever calls, with `Pace`. Raises OutOfScope or Expired."""
         self._require(endpoint)
         connection = _tcp_socket(endpoint)
         connection.setblocking(False)

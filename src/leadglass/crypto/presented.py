@@ -40,7 +40,7 @@ def read_presented(der: bytes) -> Presented:
             bits,
             hashed.name if hashed is not None else "",
         )
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise FormatError("The certificate that was shown cannot be read.") from error
 
 
@@ -63,8 +63,8 @@ def _key(certificate: x509.Certificate) -> tuple[str, int]:
 def _names(certificate: x509.Certificate) -> list[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        return []  # whatever else it says still counts
     addresses = [str(each) for each in names.get_values_for_type(x509.IPAddress) if isinstance(each, _ADDRESSES)]
     return [*names.get_values_for_type(x509.DNSName), *addresses]
 

@@ -3,13 +3,14 @@
 from typing import Final
 
 from leadglass.assess.probes.dimse_line import HungUp, Silence
-from leadglass.assess.reach import BudgetSpent, Interrupted
+from leadglass.assess.reach import BudgetSpent, Expired, Interrupted
 from leadglass.dimse.connection import AssociationAborted, AssociationRefused
 from leadglass.errors import FormatError, LeadglassError, ProtocolError
 
 #: The first that fits.
 _WORDS: Final[tuple[tuple[type[LeadglassError], str], ...]] = (
     (Interrupted, "the assessment was interrupted"),
+    (Expired, "the scope expired"),
     (BudgetSpent, "the time or the bytes that one address may have are spent"),
     (AssociationRefused, "it rejected the association"),
     (AssociationAborted, "it aborted the association"),

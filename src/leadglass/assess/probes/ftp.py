@@ -25,6 +25,7 @@ _MOST_LINES: Final = 200
 _MOST_FOLDERS: Final = 300
 _MOST_NAMES: Final = 50_000
 _DEPTH: Final = 8
+_LONGEST_NAME: Final = 255
 _LISTING_BYTES: Final = 4 * 1024 * 1024
 _EPSV: Final = re.compile(r"\(\|\|\|(\d{1,5})\|\)")
 _PASV: Final = re.compile(r"(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})")
@@ -271,5 +272,5 @@ def _entries(body: bytes) -> Iterator[tuple[bool, str]]:
             is_folder, name = dos[1] == "<DIR>", dos[2]
         else:
             continue
-        if name not in (".", "..") and "/" not in name and min(name) >= " ":
+        if len(name) <= _LONGEST_NAME and name not in (".", "..") and "/" not in name and min(name) >= " ":
             yield is_folder, name

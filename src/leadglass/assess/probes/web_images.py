@@ -18,6 +18,7 @@ _IMAGE: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _IMAGE_TYPES: Final = ("application/dicom", "multipart/related")
 #: Images of one study that are counted one by one.
 _MOST_IMAGES: Final = 20_000
+_LONGEST_UID: Final = 64
 
 
 def count_below(way: WebWay, root: str, census: Census, studies: Iterable[str]) -> None:
@@ -70,7 +71,10 @@ def _images_of(way: WebWay, root: str, study: str, query: str, most: int) -> lis
             raise NotAvailable("The peer does not answer below the studies.")
         for element in elements(answer.read) if answer.status == 200 else ():
             if isinstance(element, dict):
-                found.append((text_of(element, tags.SERIES_INSTANCE_UID), text_of(element, tags.SOP_INSTANCE_UID)))
+                uids = (
+                    text_of(element, tag)[:_LONGEST_UID] for tag in (tags.SERIES_INSTANCE_UID, tags.SOP_INSTANCE_UID)
+                )
+                found.append((next(uids), next(uids)))
             if len(found) == most:
                 break
     return found

@@ -47,7 +47,7 @@ def elements(read: Callable[[int], bytes]) -> Iterator[object]:
         elif len(held) - at > _ELEMENT:
             raise FormatError("An element of a JSON array is too large, or is not JSON.")
         else:
-            held, at = held[at:] + text.decode(_more(read)), 0
+            held, at = _longer(held[at:], read, text), 0
 
 
 def decoded(body: bytes) -> object:
@@ -65,6 +65,15 @@ def _opened(read: Callable[[int], bytes], text: codecs.IncrementalDecoder) -> tu
     if not held.startswith("["):
         raise FormatError("An answer is not a JSON array.")
     return held, 1
+
+
+def _longer(held: str, read: Callable[[int], bytes], text: codecs.IncrementalDecoder) -> str:
+    """Twice as much as was not enough, or what there is: what is looked at again and again adds up to no more than
+    twice of all."""
+    parts, length = [held, text.decode(_more(read))], min(2 * len(held), _ELEMENT + _CHUNK)
+    while sum(map(len, parts)) < length and (data := read(_CHUNK)):
+        parts.append(text.decode(data))
+    return "".join(parts)
 
 
 def _more(read: Callable[[int], bytes]) -> bytes:

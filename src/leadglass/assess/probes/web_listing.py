@@ -21,7 +21,7 @@ _MOST_LINKS: Final = 50_000
 _DEPTH: Final = 8
 _LISTING_BYTES: Final = 4 * 1024 * 1024
 _TITLE: Final = re.compile(rb"^\s*(Index of|Directory listing for|Directory of|Listing of)\b", re.IGNORECASE)
-_HREF: Final = re.compile(rb"""<a\s[^>]{0,200}?href\s*=\s*["']([^"'<>\s]{1,2000})["']""", re.IGNORECASE)
+_HREF: Final = re.compile(rb"""<a\s[^<>]{0,200}?href\s{0,9}=\s{0,9}["']([^"'<>\s]{1,1000})["']""", re.IGNORECASE)
 _SAFE: Final = "/~!$&'()*+,;=:@-._"
 
 
