@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,8 +39,10 @@ def _look(folder: Path, *ports: int, allow: str = "", address: str = ADDRESS) ->
     return run_assessment(folder, scope_text([address], ports, allow=allow))
 
 
-def _require_counted(assessed: Assessed, truth: lab.Truth) -> None:
+def _require_counted(assessed: Assessed, truth: lab.Truth, *, proven: int = 5) -> None:
     counters = assessed.counters(ADDRESS)
+    assert counters["images_proven"][1] == "exact"
+    assert counters["images_proven"][0] >= proven
     assert counters["studies"] == (len(truth.studies), "exact")
     assert counters["patients"] == (truth.patients, "exact")
     assert counters["images_advertised"] == (truth.images, "exact")
@@ -77,8 +80,8 @@ def test_what_the_write_test_stored_is_deleted_through_an_open_door(tmp_path: Pa
         again = _look(tmp_path, ports[0])
     stored = assessed.facts(ADDRESS, ports[0], "dimse-store-confirmed")
     assert (stored["found"], stored["deleted"]) == ("yes", "yes")
-    _require_counted(assessed, truth)
-    _require_counted(again, truth)
+    _require_counted(assessed, truth, proven=4)
+    _require_counted(again, truth, proven=4)
 
 
 def test_orthanc_that_knows_whom_it_talks_to_rejects(tmp_path: Path) -> None:
@@ -118,9 +121,7 @@ def test_pynetdicom_qrscp(tmp_path: Path) -> None:
     truth = lab.make("26", 10)
     with qrscp(ADDRESS, tmp_path / "qrscp", truth) as port:
         assessed = _look(tmp_path, port)
-    counters = assessed.counters(ADDRESS)
-    assert counters["studies"] == (len(truth.studies), "exact")
-    assert counters["images_advertised"] == (truth.images, "exact")
+    _require_counted(assessed, truth)
     assert assessed.service(ADDRESS, port)["product"].startswith("pynetdicom")
 
 
@@ -128,6 +129,7 @@ def test_storescp_takes_everything_and_shows_nothing(tmp_path: Path) -> None:
     with storescp(ADDRESS, tmp_path / "storescp") as port:
         assessed = _look(tmp_path, port, allow="write_test = true")
     assert {"write-indicated", "write-confirmed", "association-open"} <= assessed.kinds(ADDRESS)
+    assert set(assessed.counters(ADDRESS).values()) == {(0, "exact")}
     stored = assessed.facts(ADDRESS, port, "dimse-store-confirmed")
     assert any(stored["sop_instance"] in path.name for path in (tmp_path / "storescp").iterdir())
 
@@ -137,6 +139,35 @@ def test_nothing_is_written_unless_the_scope_says_so(tmp_path: Path) -> None:
         assessed = _look(tmp_path, port)
     assert "write-confirmed" not in assessed.kinds(ADDRESS)
     assert [path.name for path in (tmp_path / "storescp").iterdir()] == ["log"]
+
+
+def _over_tls(tls: Tls, *, certificate_required: bool) -> dict[str, Any]:
+    return OPEN | {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(tls.certificate),
+        "DicomTlsPrivateKey": str(tls.key),
+        "DicomTlsTrustedCertificates": str(tls.authority),
+        "DicomTlsRemoteCertificateRequired": certificate_required,
+    }
+
+
+def test_orthanc_over_tls_that_asks_for_no_certificate_is_counted(tmp_path: Path, tls: Tls) -> None:
+    truth = lab.make("28", 12)
+    settings = _over_tls(tls, certificate_required=False)
+    with orthanc(ADDRESS, tmp_path / "orthanc", truth, settings) as ports:
+        assessed = _look(tmp_path, ports[0])
+    _require_counted(assessed, truth)
+    assert assessed.service(ADDRESS, ports[0])["protocol"] == "dicom-tls"
+    assert {"client-certificate-not-demanded", "images-retrievable"} <= assessed.kinds(ADDRESS)
+
+
+def test_orthanc_over_tls_that_demands_a_certificate_gives_nothing(tmp_path: Path, tls: Tls) -> None:
+    settings = _over_tls(tls, certificate_required=True)
+    with orthanc(ADDRESS, tmp_path / "orthanc", lab.make("29", 6), settings) as ports:
+        assessed = _look(tmp_path, ports[0])
+    assert assessed.facts(ADDRESS, ports[0], "tls-client-certificate")["demanded"] == "yes"
+    assert set(assessed.counters(ADDRESS).values()) == {(0, "exact")}
+    assert not {"association-open", "records-listed"} & assessed.kinds(ADDRESS)
 
 
 def test_tls_that_asks_for_no_certificate(tmp_path: Path, tls: Tls) -> None:

@@ -122,7 +122,7 @@ def test_orthanc_with_a_login_gives_nothing(tmp_path: Path) -> None:
     with orthanc(ADDRESS, tmp_path / "orthanc", TRUTH, {"Plugins": [plugin()], **LOGIN}) as (_, port):
         service, _ = probe(port, allow_credentials=True)
     assert service.product == "Orthanc"
-    assert service.counters.studies.value == 0
+    assert set(counts(service).values()) == {(0, "exact")}
     assert facts(service, "default-credentials")["accepted"] is False
     assert kinds(service) == {"web-in-plaintext"}
 
@@ -135,6 +135,7 @@ def test_orthanc_with_the_delivered_password(tmp_path: Path) -> None:
     assert untried.counters.studies.value == 0
     assert "default-credentials" in kinds(tried)
     assert without_proof(tried) == EXACT
+    assert counts(tried)["images_proven"] == (5, "exact")
     assert not [each for seen in tried.observations for each in seen.exchanges if b"b3J0aGFuYzpvcnRoYW5j" in each.sent]
 
 
@@ -164,7 +165,7 @@ def test_a_listing_without_images_is_none_of_our_business(tmp_path: Path) -> Non
     with listing(tmp_path) as port:
         service, _ = probe(port)
     assert kinds(service) == set()
-    assert service.counters.images_advertised.value == 0
+    assert set(counts(service).values()) == {(0, "exact")}
 
 
 def test_more_files_than_are_looked_at_make_lower_bounds(tmp_path: Path) -> None:
@@ -281,6 +282,7 @@ def test_anonymous_ftp_is_walked_at_its_own_address_only(tmp_path: Path, elsewhe
     with ftp_server(tmp_path, elsewhere=elsewhere) as port:
         service = ftp(port)
     assert without_proof(service) == EXACT
+    assert counts(service)["images_proven"] == (TRUTH.images, "exact")
     assert service.product == "pyftpdlib"
     found = {each.kind for each in findings_of((HostResult(ADDRESS, (), (service,)),))}
     assert found == {"ftp-anonymous", "files-listed", "images-retrievable"}
