@@ -134,12 +134,13 @@ def whole_run(port: int) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser("bench.exposure_count")
     parser.add_argument("--studies", type=int, default=1_000_000)
+    parser.add_argument("--doubles", nargs="*", choices=("served", "canned"), default=["served", "canned"])
     parser.add_argument("--orthanc", type=int, default=5_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--label", default="exposure-count")
     arguments = parser.parse_args()
     results: dict[str, object] = {"processors": os.cpu_count(), "kernel": platform.release()}
-    for name in ("served", "canned"):
+    for name in arguments.doubles:
         with double(arguments.studies, canned=name == "canned") as peer:
             results[name] = compared(peer, arguments.repeat) | {"run": whole_run(peer.port)}
     if arguments.orthanc:
