@@ -6,7 +6,7 @@ import json as plain_json
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from importlib.resources import as_file
+from importlib.resources import as_file, files
 from urllib.parse import urlsplit
 
 import jsonschema
@@ -219,8 +219,10 @@ def _crowded() -> Report:
 
 @pytest.mark.parametrize("each", [*REPORTS.values(), _crowded()], ids=[*REPORTS, "crowded"])
 def test_whoever_decides_has_one_page(each: Report) -> None:
-    with as_file(pdf.TEMPLATES) as folder:
-        told = typst.query(folder / "report.typ", "<repairs>", root=folder, sys_inputs=pdf.inputs(each))
+    with as_file(files("leadglass.assess.report").joinpath("templates")) as folder:
+        told = typst.query(
+            folder / "report.typ", "<repairs>", root=folder, sys_inputs={"page": pdf.values(each).decode()}
+        )
     (mark,) = plain_json.loads(told)
     assert mark["value"] == 2
 

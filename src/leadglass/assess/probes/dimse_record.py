@@ -3,6 +3,7 @@ defines and words that are known stay; data sets, and whatever it says in its ow
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from struct import Struct
 from types import MappingProxyType
 from typing import Final
@@ -86,9 +87,15 @@ class Record:
         self._received += _BLANK * min(len(data), _MOST - len(self._received))
 
     def take(self, summary: str) -> Exchange:
-        exchange = Exchange(self._at, summary, bytes(self._sent), bytes(self._received))
+        exchange = Exchange(self._at, summary, _one_copy(bytes(self._sent)), _one_copy(bytes(self._received)))
         self._begin()
         return exchange
+
+
+@lru_cache(maxsize=1 << 10)
+def _one_copy(part: bytes) -> bytes:
+    """What was said is the same at a thousand doors, and kept once."""
+    return part
 
 
 def blank_pdu(pdu: bytes) -> bytes:

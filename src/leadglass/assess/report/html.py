@@ -1,5 +1,7 @@
 """The report as one page that needs nothing else: no scripts, no fonts, nothing fetched, light and dark."""
 
+from io import BytesIO
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from leadglass.assess.report.model import Report
@@ -15,5 +17,8 @@ def render(report: Report) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template("report.html").render(page(report))
-    return text.encode("utf-8", "replace").removesuffix(b"\n") + b"\n"
+    encoded = BytesIO()
+    for piece in environment.get_template("report.html").generate(page(report)):
+        encoded.write(piece.encode("utf-8", "replace"))
+    encoded.write(b"\n")  # the template's own last one is trimmed
+    return encoded.getvalue()

@@ -23,7 +23,8 @@ _WIDTH: Final = 96
 
 
 def page(report: Report) -> dict[str, Any]:
-    """Text, numbers and shares between 0 and 1; nothing needs another look-up."""
+    """Text, numbers and shares between 0 and 1; nothing needs another look-up. `findings` is an iterator: a thousand
+    doors have thousands, each with its evidence."""
     run = report.assessment
     words: dict[str, list[Word]] = {}
     for finding in report.findings:
@@ -49,7 +50,7 @@ def page(report: Report) -> dict[str, Any]:
         "products": _products(report),
         "duties": _duties(report),
         "first": _first(report.findings),
-        "findings": [_finding(number, each, report.changes) for number, each in enumerate(report.findings, 1)],
+        "findings": (_finding(number, each, report.changes) for number, each in enumerate(report.findings, 1)),
         "hosts": [_host(each, words.get(each.address, [])) for each in run.hosts],
         "unknowns": [{"where": str(each.endpoint), "words": each.words} for each in report.unknowns],
         "changes": _changes(report.changes),
