@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,9 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> None:
+    # However it ends, nothing stays: not when its terminal is closed, nor under a supervisor.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="leadglass-demo-"))
     try:
         _run(folder)
