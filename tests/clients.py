@@ -118,7 +118,12 @@ def find(archive: Served, level: str, keys: Attributes, *, device: str = "workst
 
 
 def get(
-    archive: Served, keys: Attributes, *proposals: tuple[str, str], level: str = "STUDY", device: str = "workstation"
+    archive: Served,
+    keys: Attributes,
+    *proposals: tuple[str, str],
+    level: str = "STUDY",
+    device: str = "workstation",
+    root: str = uids.STUDY_ROOT_GET,
 ) -> tuple[CGetRsp, Attributes, dict[str, bytes]]:
     """Retrieve over one association: final response, its identifier, and data sets by SOP Instance UID."""
     received: dict[str, bytes] = {}
@@ -128,8 +133,8 @@ def get(
         return SUCCESS
 
     offered = proposals or ((CT, uids.EXPLICIT_LE),)
-    with connected(archive, device, (uids.STUDY_ROOT_GET, uids.EXPLICIT_LE), *offered, retrieves=True) as workstation:
-        response, listed = workstation.get(uids.STUDY_ROOT_GET, {**keys, tags.QUERY_RETRIEVE_LEVEL: level}, keep)
+    with connected(archive, device, (root, uids.EXPLICIT_LE), *offered, retrieves=True) as workstation:
+        response, listed = workstation.get(root, {**keys, tags.QUERY_RETRIEVE_LEVEL: level}, keep)
     return response, listed, received
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from leadglass.dicom import tags, uids
+from leadglass.dicom.dictionary import tag_of
 from leadglass.dimse.status import IDENTITY_CONFLICT, SUCCESS
 from leadglass.model import Attributes
 from tests.archive.review import accept, instances_on_record, listed, only, reject
@@ -222,6 +223,24 @@ def test_an_issuer_comes_from_the_device(archive: Served, study: str) -> None:
     put(archive, ct(2, study=study))
     assert list(shown(archive, study)) == [f"{study}.1.1"]
     assert only(archive, f"{study}.1.2").reason == "study-of-another-patient-or-site"
+
+
+def test_two_patients_of_one_id_never_go_out_as_one(archive: Served, study: str) -> None:
+    hospital, clinic = ct(study=f"{study}.1", patient_id="P-2"), ct(study=f"{study}.2", patient_id="P-2")
+    put(archive, hospital, device="issuing")
+    put(archive, clinic)
+
+    def got(**keys: str) -> tuple[int, str, list[bytes]]:
+        asked = {tags.PATIENT_ID: "P-2", **{tag_of(keyword): value for keyword, value in keys.items()}}
+        level = "STUDY" if "StudyInstanceUID" in keys else "PATIENT"
+        response, _, received = get(archive, asked, level=level, root=uids.PATIENT_ROOT_GET)
+        return response.status, response.error_comment, list(received.values())
+
+    assert got() == (0xA900, "Several patients have this Patient ID; name its issuer.", [])
+    assert got(IssuerOfPatientID="HOSPITAL") == (SUCCESS, "", [hospital])
+    assert got(IssuerOfPatientID="ELSEWHERE") == (SUCCESS, "", [])
+    assert got(StudyInstanceUID=f"{study}.2") == (SUCCESS, "", [clinic])
+    assert got(StudyInstanceUID=f"{study}.2", IssuerOfPatientID="HOSPITAL") == (SUCCESS, "", [])
 
 
 def test_an_issuer_comes_from_an_import(archive: Served, study: str, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The retrieve verb (PS3.4 C.4.3): find what was asked for, record it, then hand out verified bytes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -15,6 +15,7 @@ from leadglass.dicom import tags
 from leadglass.dicom.reader import DataSetScanner, Element
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
 from leadglass.errors import LeadglassError, VerificationFailed
+from leadglass.index.matching import is_universal
 from leadglass.index.rows import InstanceRow
 from leadglass.model import AccessEvent, Attributes, DataSetLimits, Operation, Outcome, Principal
 
@@ -146,6 +147,8 @@ def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) ->
         authorise(principal, Operation.RETRIEVE)
         keys = unique_keys(request)
         rows = tuple(archive.index.locate(keys, scope_of(principal)))
+        if keys.keys() == {tags.PATIENT_ID}:
+            _require_one_patient(archive, rows)
     except LeadglassError as error:
         record_refusal(archive.committer, principal, "retrieve", request.peer, error)
         raise
@@ -169,8 +172,16 @@ def nothing_found(principal: Principal, request: QueryRequest) -> AccessEvent:
     )
 
 
+def _require_one_patient(archive: "Archive", rows: Iterable[InstanceRow]) -> None:
+    """Two patients of one Patient ID never go out as one. Raises IdentifierError."""
+    studies = map(archive.index.study, {row.study_id for row in rows})
+    if len({study.issuer for study in studies}) > 1:
+        raise IdentifierError("Several patients have this Patient ID; name its issuer.")
+
+
 def unique_keys(request: QueryRequest) -> Attributes:
-    """Raises IdentifierError when the unique key of the level is missing (PS3.4 C.4.3.1.3.1)."""
+    """With the issuer of a Patient ID, which is part of it. Raises IdentifierError when the unique key of the level is
+    missing (PS3.4 C.4.3.1.3.1)."""
     level = level_of(request.identifier, request.root)
     above = request.root[: request.root.index(level) + 1]
     tags_above = [UNIQUE_KEYS[each] for each in above]
@@ -178,4 +189,7 @@ def unique_keys(request: QueryRequest) -> Attributes:
     asked = keys.get(UNIQUE_KEYS[level])
     if not isinstance(asked, str) or any(mark in asked for mark in "*?"):
         raise IdentifierError(f"The unique key of level {level.value} is missing.")
+    issuer = request.identifier.get(tags.ISSUER_OF_PATIENT_ID)
+    if tags.PATIENT_ID in keys and issuer and not is_universal(issuer):
+        keys[tags.ISSUER_OF_PATIENT_ID] = issuer
     return keys

@@ -68,7 +68,12 @@ STATUSES = (
     ("C-GET", "0000", "Success", "all sub-operations succeeded"),
     ("C-GET", "B000", "Warning", "some sub-operations failed; their UIDs are listed"),
     ("C-GET", "A702", "Unable to perform sub-operations", "every sub-operation failed; their UIDs are listed"),
-    ("C-GET", "A900", "Identifier does not match SOP Class", "the level or its unique key is missing"),
+    (
+        "C-GET",
+        "A900",
+        "Identifier does not match SOP Class",
+        "the level or its unique key is missing, or several patients have the Patient ID and no issuer is named",
+    ),
     ("C-GET", "FE00", "Cancel", "after C-CANCEL"),
 )
 

@@ -20,9 +20,12 @@ from leadglass.model import Attributes, Scope
 _KEPT: Final = 128
 _COLUMNS: Final = {
     tags.PATIENT_ID: patient.c.patient_id,
+    tags.ISSUER_OF_PATIENT_ID: patient.c.issuer,
     tags.STUDY_INSTANCE_UID: study.c.uid,
     tags.SERIES_INSTANCE_UID: series.c.uid,
 }
+
+_OF_PATIENT: Final = frozenset({tags.PATIENT_ID, tags.ISSUER_OF_PATIENT_ID})
 
 
 def locate(cursor: Any, keys: Attributes, scope: Scope, limit: int | None) -> Iterator[InstanceRow]:
@@ -46,7 +49,7 @@ def _template(asked: tuple[tuple[int, int], ...], scope: Scope) -> Template:
     statement = instance_select.where(instance.c.state == 0, scope_condition(scope, study), *conditions).order_by(
         series.c.id, instance.c.number, instance.c.id
     )
-    if any(tag == tags.PATIENT_ID for tag, _ in asked):
+    if not _OF_PATIENT.isdisjoint(tag for tag, _ in asked):
         statement = statement.join(patient, patient.c.id == study.c.patient_key)
     return Template.of(statement)
 

@@ -79,7 +79,9 @@ class GetExchange(IdentifierExchange):
             asked = QueryRequest(root, self._identifier(), peer=desk.connection.peer)
             retrieval = retrieve(desk.archive, desk.principal, asked)
         except LeadglassError as error:
-            refusal = CGetRsp(request.message_id, error.dimse_status, request.sop_class)
+            refusal = CGetRsp(
+                request.message_id, error.dimse_status, request.sop_class, error_comment=error.message[:64]
+            )
             return desk.association.reply(self._context_id, refusal)
         tally = Tally(len(retrieval.instances))
         with retrieval:
