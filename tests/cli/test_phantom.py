@@ -1,7 +1,5 @@
 """The generated CT phantom: correct objects, equal for equal seeds, and recognisably a head."""
 
-import os
-import shutil
 import subprocess
 from io import BytesIO
 from pathlib import Path
@@ -12,11 +10,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
 from leadglass.cli.phantom import RESCALE_INTERCEPT, phantom_series
-
-needs_dciodvfy = pytest.mark.skipif(
-    shutil.which("dciodvfy") is None and "CI" not in os.environ,
-    reason="dciodvfy (package dicom3tools) is not installed",
-)
+from tests.served import peer_program
 
 
 def _read(content: bytes) -> Dataset:
@@ -27,12 +21,13 @@ def _hounsfield(image: Dataset) -> NDArray[np.int32]:
     return image.pixel_array.astype(np.int32) + RESCALE_INTERCEPT
 
 
-@needs_dciodvfy
 @pytest.mark.parametrize(("rows", "columns"), [(512, 512), (256, 256), (64, 80)])
 def test_dciodvfy_complains_about_nothing(tmp_path: Path, rows: int, columns: int) -> None:
     for name, content in phantom_series(slices=3, rows=rows, columns=columns):
         (tmp_path / name).write_bytes(content)
-        run = subprocess.run(["dciodvfy", str(tmp_path / name)], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [peer_program("dciodvfy"), str(tmp_path / name)], capture_output=True, text=True, check=False
+        )
         assert (run.returncode, run.stdout, run.stderr) == (0, "", "CTImage\n")
 
 

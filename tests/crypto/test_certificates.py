@@ -27,6 +27,7 @@ from leadglass.crypto.certificates import (
     require_current,
 )
 from leadglass.errors import FormatError, RefusedForSafety, UsageError
+from tests.served import peer_program
 
 
 @pytest.fixture(scope="module")
@@ -185,5 +186,5 @@ def test_openssl_agrees(authority: Issued, tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_bytes(authority.certificate.pem)
     for name, issued in (("sslclient", device), ("sslserver", server)):
         (tmp_path / "leaf.crt").write_bytes(issued.certificate.pem)
-        command = ["openssl", "verify", "-x509_strict", "-purpose", name, "-CAfile", "ca.crt", "leaf.crt"]
+        command = [peer_program("openssl"), "verify", "-x509_strict", "-purpose", name, "-CAfile", "ca.crt", "leaf.crt"]
         assert "OK" in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout

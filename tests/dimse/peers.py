@@ -1,10 +1,7 @@
 """Other people's acceptors on loopback, and data sets to send them."""
 
-import os
-import shutil
 import ssl
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -19,6 +16,7 @@ from pynetdicom import AE, evt
 from leadglass.dicom.uids import EXPLICIT_LE, STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION
 from leadglass.dimse.negotiation import propose
 from tests.listening import free_port, until_it_listens
+from tests.served import peer_program
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 STUDY = "1.2.826.0.1.3680043.8.498.1"
@@ -69,19 +67,12 @@ def pynetdicom_acceptor(
         server.shutdown()
 
 
-def find_dcmtk(program: str) -> str | None:
-    """dcmtk's program; pynetdicom installs others of the same names beside the interpreter."""
-    directories = os.environ["PATH"].split(os.pathsep)
-    others = {str(Path(sys.executable).parent), str(Path(sys.prefix) / "bin")}
-    return shutil.which(program, path=os.pathsep.join(entry for entry in directories if entry not in others))
-
-
 @contextmanager
 def dcmtk(program: str, *arguments: str, directory: Path, log: Path) -> Iterator[int]:
-    """A dcmtk server that takes its port as the last argument; yields the port once it listens."""
+    """A dcmtk server that takes its port as the last argument; yields the port once it listens. Skips as
+    `peer_program`."""
     port = free_port()
-    executable = find_dcmtk(program)
-    assert executable is not None
+    executable = peer_program(program)
     with log.open("wb") as output:
         process = subprocess.Popen([executable, *arguments, str(port)], cwd=directory, stdout=output, stderr=output)
         try:
@@ -92,4 +83,4 @@ def dcmtk(program: str, *arguments: str, directory: Path, log: Path) -> Iterator
             process.wait()
 
 
-__all__ = ["CONTEXTS", "CT", "STUDY", "ct_slice", "dcmtk", "evt", "find_dcmtk", "pynetdicom_acceptor", "slice_uid"]
+__all__ = ["CONTEXTS", "CT", "STUDY", "ct_slice", "dcmtk", "evt", "pynetdicom_acceptor", "slice_uid"]

@@ -24,7 +24,7 @@ from leadglass.dimse.pdu import Abort, AssociateAc, AssociateRj, ReleaseRp, Rele
 from leadglass.dimse.requestor import Requestor
 from leadglass.errors import NotAvailable, ProtocolError, UsageError
 from leadglass.model import Attributes
-from tests.dimse.peers import CONTEXTS, CT, STUDY, ct_slice, dcmtk, evt, find_dcmtk, pynetdicom_acceptor, slice_uid
+from tests.dimse.peers import CONTEXTS, CT, STUDY, ct_slice, dcmtk, evt, pynetdicom_acceptor, slice_uid
 
 QUERY: Attributes = {0x00080052: "IMAGE", 0x0020000D: STUDY, 0x0020000E: f"{STUDY}.1", 0x00080018: ""}
 RETRIEVE: Attributes = {0x00080052: "STUDY", 0x0020000D: STUDY}
@@ -280,7 +280,6 @@ class TestAgainstPeersThatMisbehave:
             connect(port).release()
 
 
-@pytest.mark.skipif(find_dcmtk("storescp") is None, reason="needs dcmtk's storescp")
 def test_storescp_keeps_what_we_send(tmp_path: Path) -> None:
     received = tmp_path / "received"
     received.mkdir()
@@ -295,7 +294,6 @@ def test_storescp_keeps_what_we_send(tmp_path: Path) -> None:
     assert file.read_bytes().endswith(sent)
 
 
-@pytest.mark.skipif(find_dcmtk("dcmqrscp") is None, reason="needs dcmtk's dcmqrscp")
 def test_dcmqrscp_stores_finds_and_gives_back(tmp_path: Path) -> None:
     database = tmp_path / "database"
     database.mkdir()

@@ -18,7 +18,7 @@ from leadglass.dimse.message import CStoreRq, CStoreRsp, decode_command
 from leadglass.dimse.status import SUCCESS
 from leadglass.errors import LeadglassError
 from tests.clients import CT, ROOT, connected, ct, find, get, instance_of, store
-from tests.served import Served
+from tests.served import Served, peer_program
 from tests.server.conftest import Copied
 from tests.server.wire import DATA, associated, ended, eventually, pdu, read_pdu, value
 
@@ -152,7 +152,9 @@ def small(copied: Copied, tmp_path: Path) -> Iterator[Served]:
     archive = copied(tmp_path, "[archive]\nreserve_mib = 64\n")
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192m", "none", str(disk)], capture_output=True)
+    mounted = subprocess.run(
+        [peer_program("mount"), "-t", "tmpfs", "-o", "size=192m", "none", str(disk)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("mount is not allowed here")
     try:
