@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from leadglass.crypto.certificates import (
     public_key,
 )
 from leadglass.crypto.keys import KeyDirectory
+from leadglass.crypto.tls import CertificateChain, client_context
 from leadglass.dicom import tags, uids
 from leadglass.dimse.connection import AssociationRefused
 from leadglass.dimse.items import ACCEPTANCE, USER_REJECTION, UserIdentity
@@ -38,7 +40,21 @@ from tests.clients import CT, ROOT, connected, ct, find, instance_of, store
 from tests.served import Served
 from tests.server.conftest import Copied
 from tests.server.log import events
-from tests.server.wire import associated, ended, eventually, is_served, pdu, read_pdu, request, stranger, tls, value
+from tests.server.wire import (
+    ACCEPT,
+    REJECT,
+    associated,
+    ended,
+    eventually,
+    is_served,
+    pdu,
+    plain,
+    read_pdu,
+    request,
+    stranger,
+    tls,
+    value,
+)
 
 ECHO = (uids.VERIFICATION, uids.EXPLICIT_LE)
 STORE = (CT, uids.EXPLICIT_LE)
@@ -146,6 +162,30 @@ def test_a_disabled_device_is_cut_at_once(archive: Served) -> None:
     assert "disabled" in log_of(archive, "leaver")
     assert "PROBLEM  the device is disabled" in trouble_of(archive, "leaver")
     assert re.search(r"leaver .*disabled", archive.run("device", "list"))
+
+
+def test_a_resumed_session_is_no_way_back(copied: Copied, tmp_path: Path) -> None:
+    """TLS 1.2 lets a session be resumed while the connection that it comes from lives: without another look at the
+    certificate, but not without one at the registry."""
+    with copied(tmp_path, "[dimse]\nartim_seconds = 600\n") as archive:
+        chain = CertificateChain(archive.devices / "scanner.crt", archive.devices / "scanner.key")
+        context = client_context(archive.devices / "ca.crt", chain)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+        def connected_again(session: ssl.SSLSession | None) -> ssl.SSLSocket:
+            return context.wrap_socket(plain(archive), server_hostname="localhost", session=session)
+
+        def answer_to(session: ssl.SSLSession | None) -> int:
+            with connected_again(session) as resumed:
+                assert resumed.session_reused
+                resumed.sendall(request("SCANNER", [ECHO])[1])
+                return read_pdu(resumed)[0]
+
+        # A session ends with the first connection that does: one for each.
+        with connected_again(None) as before, connected_again(None) as after:
+            assert answer_to(before.session) == ACCEPT
+            archive.run("device", "disable", "scanner")
+            assert answer_to(after.session) == REJECT
 
 
 def test_a_key_belongs_to_one_device(archive: Served) -> None:

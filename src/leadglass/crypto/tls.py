@@ -49,7 +49,8 @@ def server_context(chains: Sequence[CertificateChain], client_anchors: Iterable[
     # A pinned certificate is a leaf; without this flag only a self-signed root ends a chain.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
-    # A resumed session would skip the look at the certificate; a disabled device must not come back on a ticket.
+    # No ticket outlives its connection. OpenSSL still lets TLS 1.2 resume a session while that lives, which skips the
+    # look at the certificate's chain: whoever is let in is looked up by the key in it, each time.
     context.num_tickets = 0
     return context
 
