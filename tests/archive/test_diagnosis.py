@@ -45,6 +45,19 @@ def test_a_busy_archive_forgets_nothing(busy: Archive) -> None:
     assert Refusal.CALLED_AE.value in refusal
 
 
+def test_the_archives_own_look_at_its_doors_is_not_taken_for_a_device(busy: Archive) -> None:
+    """A stranger from this machine may be a device that was seen here, and is none that was seen elsewhere."""
+
+    def refused(address: str) -> int:
+        busy.committer.record(AccessEvent("association", Outcome.DONE, "device:scanner", peer=address)).result()
+        return len(diagnose(busy, ADMINISTRATOR, "scanner").refusals)
+
+    busy.refusals.record(RefusedPeer(Refusal.NO_CERTIFICATE, "127.0.0.1"))
+    assert [refused(address) for address in ("127.0.0.1", "192.0.2.1", "127.0.0.1")] == [2, 1, 2]
+    busy.refusals.record(RefusedPeer(Refusal.NO_CERTIFICATE, "192.0.2.7"))
+    assert refused("192.0.2.1") == 2
+
+
 def test_many_refusals_do_not_hide_when_it_was_seen(busy: Archive) -> None:
     for _ in range(REFUSALS):
         busy.refusals.record(RefusedPeer(Refusal.CALLED_AE, "192.0.2.1", "SCANNER", "OTHER", device="scanner"))

@@ -1,5 +1,6 @@
 """Why a device cannot connect, in words: from its enrolment and from what the doors refused lately."""
 
+import ipaddress
 import json
 import time
 from collections.abc import Iterator
@@ -81,14 +82,28 @@ def _associations(archive: "Archive", device: DeviceRow) -> Iterator[EventRow]:
 def _refusals(archive: "Archive", device: DeviceRow) -> Iterator[EventRow]:
     archive.refusals.flush()
     own = f"device:{device.name}"
+    last = next(_associations(archive, device), None)
+    is_remote = last is not None and not _is_loopback(json.loads(last.content).get("f", ""))
     for row in archive.index.events(action=ACTION, newest_first=True):
-        if row.principal == own or (row.principal == "stranger" and _may_be(device, json.loads(row.content))):
+        if row.principal == own:
             yield row
+        elif row.principal == "stranger":
+            stranger = json.loads(row.content)
+            # From this very machine knocks the archive itself, to see whether its doors are closed.
+            if _may_be(device, stranger) and not (is_remote and _is_loopback(stranger.get("f", ""))):
+                yield row
 
 
 def _may_be(device: DeviceRow, stranger: dict[str, Any]) -> bool:
     calling, key = stranger["d"].get("calling", ""), stranger.get("c", "")
     return calling in device.aets or any(key == each.fingerprint for each in device.keys) or not (calling or key)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _shown(row: EventRow) -> dict[str, Any]:
