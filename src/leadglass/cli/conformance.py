@@ -18,6 +18,16 @@ from leadglass.model import AssociationLimits, DataSetLimits, Level, Operation
 from leadglass.pixels.syntaxes import DECODED, ENCODED
 from leadglass.server.dimse.acceptance import MESSAGE_SYNTAXES, OPERATIONS, ROOTS
 from leadglass.server.dimse.session import REJECTIONS, DoorConfig
+from leadglass.server.web.dicomweb.intake import (
+    CANNOT_UNDERSTAND,
+    PROCESSING_FAILURE,
+    SOP_CLASS_NOT_SUPPORTED,
+    TRANSFER_SYNTAX_NOT_SUPPORTED,
+)
+from leadglass.server.web.dicomweb.metadata_intake import MOST_HELD
+from leadglass.server.web.dicomweb.multipart import MultipartLimits
+from leadglass.server.web.dicomweb.qido import IF_KNOWN, MOST_BYTES, REQUIRED
+from leadglass.server.web.openapi.dicomweb import OPERATIONS as WEB_OPERATIONS
 
 NAMES = {
     uids.VERIFICATION: "Verification",
@@ -80,7 +90,10 @@ STATUSES = (
 
 def statement() -> str:
     """The whole document in Markdown."""
-    return "\n".join((*_overview(), *_networking(), *_negotiation(), *_services(), *_security(), *_tables())) + "\n"
+    return (
+        "\n".join((*_overview(), *_networking(), *_negotiation(), *_services(), *_security(), *_tables(), *_web()))
+        + "\n"
+    )
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
@@ -254,6 +267,67 @@ def _tables() -> Iterator[str]:
         ),
     )
     yield from _table(("storage SOP class", "UID"), ((name, uid) for uid, name in uids.STORAGE_SOP_CLASSES.items()))
+
+
+def _web() -> Iterator[str]:
+    yield "## 7 Web services"
+    yield ""
+    yield _prose(
+        "PS3.18 below `/dicom-web`, over HTTPS only (TLS 1.2 and 1.3), for a session of the console or a bearer token: "
+        "one of this archive, or a JSON Web Token of the OpenID issuer that is configured (RFC 9068). `OPTIONS` "
+        "describes each resource, `HEAD` goes with `GET`. What is not there and what the caller may not see have one "
+        "answer."
+    )
+    yield ""
+    rows = (
+        (
+            *(f"`{each}`" for each in key.split(" ")),
+            operation.summary,
+            ", ".join(dict.fromkeys(name for names in operation.answers.values() for name in names)),
+            ", ".join(map(str, operation.refusals)),
+        )
+        for key, operation in WEB_OPERATIONS.items()
+    )
+    yield from _table(("method", "resource", "what", "answers", "refusals beside 401 and 403"), rows)
+    yield _prose(
+        "Transfer syntax (8.7.3): none asked for means Explicit VR Little Endian, unless only a lossy form is there; "
+        "`*` means as it is stored. Implicit VR Little Endian and Explicit VR Big Endian never go out: they are "
+        "converted, frames with their words swapped. Any other is transcoded where section 6 has a codec, else the "
+        "answer is 406. `accept` as a query parameter goes before the header where both agree. A ZIP holds Part 10 "
+        "files under names of the archive (8.6.1.3). Single parts are for single instances, frames and values."
+    )
+    yield ""
+    yield _prose(
+        "Search: keys and attributes of section 4, by keyword, by tag, and within Request Attributes Sequence by path; "
+        "`includefield` with `all`, `limit`, `offset`. Values of CS and UI may be lists. A Warning 299 says when there "
+        "are more matches, and that `fuzzymatching`, `emptyvaluematching` and `multiplevaluematching` are not done. "
+        f"An answer has at most {MOST_BYTES // 2**20} MiB (413)."
+    )
+    yield ""
+    levels = (
+        (level.value, ", ".join(map(keyword_of, REQUIRED[level])), ", ".join(map(keyword_of, IF_KNOWN[level])))
+        for level in REQUIRED
+    )
+    yield from _table(("level", "always returned", "returned when known"), levels)
+    yield _prose(
+        f"Store: a body has at most {MultipartLimits().parts} parts; metadata in JSON with their bulk data at most "
+        f"{MOST_HELD // 2**20} MiB. 200 when all is stored, 202 when some is, 409 when nothing is, 503 when there is "
+        "no room. Each instance that is not stored has its reason, as C-STORE has in section 4; those that only the "
+        "web has:"
+    )
+    yield ""
+    reasons = (
+        (PROCESSING_FAILURE, "the archive could not store it"),
+        (SOP_CLASS_NOT_SUPPORTED, "a SOP class that is not stored here"),
+        (TRANSFER_SYNTAX_NOT_SUPPORTED, "a transfer syntax that is not known, or never used on the web"),
+        (CANNOT_UNDERSTAND, "it is no DICOM file, or breaks PS3.5"),
+    )
+    yield from _table(("reason", "when"), ((f"{reason:04X}", when) for reason, when in reasons))
+    yield _prose(
+        "Rendered: JPEG and PNG, with `window`, `viewport` and `quality` (8.3.5.1); annotations and ICC profiles are "
+        "refused. Without a sandbox for decoders, what has to be decoded is answered with 503. Work items, deletion "
+        "and bulk data of whole studies are not offered."
+    )
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from leadglass.server.web.openapi.operation import ANY_TEXT, BYTES, NOTHING, Ope
 
 _TAG: Final = "DICOMweb"
 _RELATED: Final = "multipart/related"
-_IMAGES: Final = ("image/jpeg", "image/png", _RELATED)
+_IMAGES: Final = ("image/jpeg", "image/png")
 _ATTRIBUTES: Final = (JSON, PLAIN_JSON, _RELATED)
 
 _WHOLE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
@@ -76,7 +76,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     f"GET {_FRAMES}": _retrieve("frames", (_RELATED, OCTETS, "image/*", "video/*")),
     f"GET {_INSTANCE}/bulkdata/{{path}}": _retrieve("a value", (_RELATED, OCTETS, "application/pdf")),
     **{
-        f"GET {path}/{kind}": _retrieve(f"{what}, {kind}", _IMAGES, _RENDERING)
+        f"GET {path}/{kind}": _retrieve(f"{what}, {kind}", (*_IMAGES, _RELATED), _RENDERING)
         for path, what in {**_LEVELS, _FRAMES: "frames"}.items()
         for kind in ("rendered", "thumbnail")
     },
