@@ -19,7 +19,6 @@ from leadglass.dicom.tags import (
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES, TransferSyntax, is_registered, parse_uid
 from leadglass.errors import DataSetError
 from leadglass.inspection.documents import MIME_TYPE
-from leadglass.inspection.elements import departures
 from leadglass.inspection.examiner import Examiner
 from leadglass.inspection.pixels import DESCRIBING, ICON_IMAGE_SEQUENCE
 from leadglass.inspection.reasons import Reason
@@ -36,8 +35,6 @@ _IDENTIFYING: Final[Mapping[int, tuple[Reason, Reason]]] = {
     STUDY_INSTANCE_UID: (Reason.MISSING_STUDY, Reason.INVALID_STUDY),
     SERIES_INSTANCE_UID: (Reason.MISSING_SERIES, Reason.INVALID_SERIES),
 }
-#: No value of up to so many bytes is too long for its VR, but for ages and dates.
-_PLAIN: Final = 16
 #: What inspection itself needs of an object, beside what its caller wants.
 NEEDED: Final = frozenset(
     {*_IDENTIFYING, *DESCRIBING, SPECIFIC_CHARACTER_SET, PATIENT_NAME, PATIENT_ID, MIME_TYPE, BURNED_IN_ANNOTATION}
@@ -83,7 +80,6 @@ class Inspector:
             keep_fragments=keep_fragments,
             inflated=inflated,
         )
-        self._thorough = thorough
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """The next bytes. Raises DataSetError as soon as they cannot be a data set within the limits."""
@@ -115,14 +111,6 @@ class Inspector:
         if element is not None and element.value.startswith(b"YES"):
             self.findings.add(Reason.BURNED_IN, element.offset, tag_text(BURNED_IN_ANNOTATION))
         self._check_characters(scan)
-        if self._thorough:
-            return  # each element has been looked at
-        for element in scan.elements.values():
-            value = element.value
-            if len(value) <= _PLAIN and b"\\" not in value and b"\0" not in value:
-                continue
-            for reason in departures(element.tag, element.vr, element.value):
-                self.findings.add(reason, element.offset, tag_text(element.tag))
 
     def _check_characters(self, scan: Scan) -> None:
         foreign = [each for each in scan.elements.values() if each.vr in LOCALISED_VRS and not each.value.isascii()]
