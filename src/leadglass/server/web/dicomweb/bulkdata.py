@@ -21,6 +21,8 @@ from leadglass.server.web.dicomweb.errors import RangeNotSatisfiable
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _PIXELS = (tags.PIXEL_DATA,)
+#: A document is for programs that ask for it, and never a page beside ours. Its name is not taken from it.
+_AS_DOWNLOAD = {"content-disposition": "attachment"}
 
 
 class BulkData:
@@ -73,7 +75,7 @@ def _ranged(value: BulkValue, ranges: tuple[MediaRange, ...], asked: str) -> Ans
     suffix = f"; transfer-syntax={EXPLICIT_LE}" if selected.media_type == OCTETS else ""
     part = Part(selected.media_type + suffix, partial(value.open, start, stop - start), stop - start)
     answer = multipart([part]) if selected.multipart else single(part)
-    headers = {"accept-ranges": "bytes"} | partly
+    headers = {"accept-ranges": "bytes", **_AS_DOWNLOAD} | partly
     return replace(answer, status=206 if partly else 200, headers=headers)
 
 
