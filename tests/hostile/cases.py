@@ -47,7 +47,7 @@ def preambles() -> Iterator[Case]:
         body = part10(encode(image() | private(bytes(400)) | {PIXELS: pixels()}))
         at = body.index(bytes(400)) + 100
         header = s.pe(at)
-        return header[:128] + body[128:at] + header[at : at + 24] + body[at + 24 :]
+        return header[:128] + body[128:at] + header[at : at + 26] + body[at + 26 :]
 
     yield case_of(
         "preamble PE, header in a private element",

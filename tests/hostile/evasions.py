@@ -98,6 +98,11 @@ def _containers() -> Iterator[c.Case]:
     archive[end + 4 : end + 8] = b"\xff\xff\xff\xff"
     yield _cut("ZIP64", partial(c.whole, c.private(bytes(archive))))
     yield _cut("tar", partial(c.whole, c.private(_tar())))
+    programs = partial(c.whole, c.private(b"PE\0\0\x64\x86\x01\0MZ" * (1 << 17)))
+    yield _held("private OB flood of senseless PE headers", Reason.EXECUTABLE, programs)
+    yield _cut("flood of senseless ZIP headers", partial(c.whole, c.private(b"PK\x03\x04" * (1 << 17))))
+    zeros = c.fragments(s.jpeg(), table=bytes(3_900_000))
+    yield _held("offset table of a million zeros", Reason.OFFSET_TABLE, partial(c.encapsulated, zeros, c.JPEG))
     spaced = c.private(b" " * 300 + s.HTML_SCRIPT)
     yield _held("private OB HTML after spaces", Reason.EXECUTABLE, partial(c.whole, spaced))
 

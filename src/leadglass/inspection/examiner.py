@@ -50,6 +50,9 @@ _DOCUMENT_BE: Final = b"\0\x42\0\x11"
 _ITEM_HEADER: Final = 8
 LONG_CODE_VALUE: Final = 0x00080119
 _OFFSET_TABLES: Final = (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)
+_SPECIAL: Final = frozenset({ENCAPSULATED_DOCUMENT, *_OFFSET_TABLES})
+#: A value that is shorter, in bytes, and was screened with what stands around it, needs no look of its own.
+_WORTH_A_LOOK: Final = 4096
 _CODES: Final = frozenset({CODE_VALUE, LONG_CODE_VALUE})
 
 
@@ -88,6 +91,7 @@ class Examiner(DataSetScanner):
         self._path: list[list[int]] = []
         self._creators: set[int] = set()
         self._screened = 0
+        self._screened_to = 0
         self._look = False
         self._pixel_bytes = _PIXEL_DATA_LE if syntax.little_endian else _PIXEL_DATA_BE
         self._document_bytes = _DOCUMENT_LE if syntax.little_endian else _DOCUMENT_BE
@@ -147,6 +151,7 @@ class Examiner(DataSetScanner):
         self._look = self._document_bytes in buf or suspicious(
             buf if cut < 0 else buf[:cut], explicit=self._frame.explicit
         )
+        self._screened_to = 0 if self._look else self._base + self._screened
         super()._consume(buf)
 
     def _plain(self, buf: bytes, pos: int) -> int:
@@ -218,12 +223,17 @@ class Examiner(DataSetScanner):
         if self._syntax.deflated and bulk.offset + bulk.length > self._limits.inflated_bytes:
             # Nothing is inflated to find out what its own length says.
             raise DataSetError("The data set inflates to more than the limit.", bulk.offset)
-        if bulk.length < _SHORTEST:
+        is_screened = bulk.length < _WORTH_A_LOOK and bulk.offset + bulk.length <= self._screened_to
+        if bulk.length < _SHORTEST or (is_screened and not self._is_special(bulk.tag)):
             self._receive(None)
         elif bulk.tag in PIXEL_TAGS:
             self._receive(self._pixel_stream(bulk))
         else:
             self._receive(self._stream_of(bulk.tag, bulk.vr, bulk.length, bulk.offset))
+
+    def _is_special(self, tag: int) -> bool:
+        """Whether more is asked of a value than that nothing hides in it."""
+        return tag in PIXEL_TAGS or tag in _SPECIAL or is_overlay(tag)
 
     def _stream_of(self, tag: int, vr: str, length: int, offset: int) -> Receiver:
         path = self._place(tag)

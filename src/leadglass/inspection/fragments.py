@@ -153,7 +153,10 @@ class FragmentChecks:
         """What only the whole can tell: which fragments begin a frame, and whether the tables point to them."""
         frames = self._image.frames if self._image is not None else 1
         whole = memoryview(self._table)[: len(self._table) & ~3]
-        begun = self._pointed_at((value for (value,) in _OFFSETS.iter_unpack(whole)), frames)
+        offsets = (value for (value,) in _OFFSETS.iter_unpack(whole))
+        # PS3.5 A.4: an offset a frame; some writers have one a fragment.
+        is_sensible = len(whole) <= _OFFSETS.size * max(frames, self._count)
+        begun = self._pointed_at(offsets, frames) if is_sensible else None
         if begun is None or not self._extended_table_holds():
             self._findings.add(Reason.OFFSET_TABLE, self._first, self._path)
         told = 0

@@ -31,8 +31,10 @@ class Payload:
     length: int
 
 
-#: Bytes after a magic number that its check may need: a PE header's place is at most this far.
-REACH: Final = 4096 + 64
+#: Bytes around a magic number that its check may need.
+REACH: Final = 512
+#: Magic numbers of one kind in one piece that are followed by nothing sensible: one more is no accident any more.
+_MOST_SENSELESS: Final = 1024
 #: A scanner's start costs as much as looking through this many bytes without one.
 _SCREENED_FROM: Final = 2048
 _TWO: Final = Struct("<H")
@@ -53,20 +55,12 @@ _ELF_TYPES: Final = frozenset({1, 2, 3, 4})
 
 
 def _pe(data: bytes, at: int) -> bool:
-    """`at` is that of PE\\0\\0; an optional header follows (PE format, 3.4), or the DOS header that points to it lies
-    before it (3.1), as far off as it likes."""
-    if at + 8 > len(data) or _TWO.unpack_from(data, at + 4)[0] not in _PE_MACHINES:
+    """`at` is that of PE\\0\\0, which COFF and optional headers follow (PE format, 3.3 and 3.4). The DOS header that
+    points to it may lie as far before it as it likes."""
+    if at + 26 > len(data) or _TWO.unpack_from(data, at + 4)[0] not in _PE_MACHINES:
         return False
-    if not 1 <= _TWO.unpack_from(data, at + 6)[0] <= 96:
-        return False
-    if at + 26 <= len(data) and _TWO.unpack_from(data, at + 24)[0] in _PE_OPTIONAL:
-        return True
-    start = data.rfind(b"MZ", max(0, at - 4096), at)
-    while start >= 0:
-        if start + 64 <= len(data) and _FOUR.unpack_from(data, start + 60)[0] == at - start:
-            return True
-        start = data.rfind(b"MZ", max(0, at - 4096), start)
-    return False
+    sections, optional = _TWO.unpack_from(data, at + 6)[0], _TWO.unpack_from(data, at + 24)[0]
+    return 1 <= sections <= 96 and optional in _PE_OPTIONAL
 
 
 def _elf(data: bytes, at: int) -> bool:
@@ -205,10 +199,12 @@ def _screen() -> yara_x.Rules:
 def _inside(data: bytes) -> Iterator[Payload]:
     for magic, (name, family, check) in _ANYWHERE.items():
         at = data.find(magic)
+        senseless = 0
         while at >= 0:
-            if check(data, at):
+            if check(data, at) or senseless == _MOST_SENSELESS:
                 yield Payload(name, family, at, len(magic))
                 break
+            senseless += 1
             at = data.find(magic, at + 1)
 
 

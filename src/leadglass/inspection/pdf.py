@@ -44,7 +44,7 @@ _NAMES: Final = {
 }
 #: Names so short that they turn up in what is compressed: what follows must be what they are names of, an action in a
 #: dictionary or a script in a string, there or in another object (ISO 32000-1 12.6.3, 12.6.4.16).
-_BLANK: Final = rb"(?:[\x00\t\n\f\r ]|%[^\r\n]{0,128}[\r\n]){0,16}"
+_BLANK: Final = rb"(?:[\x00\t\n\f\r ]|%[^\r\n]{0,128}[\r\n]){0,64}"
 _REFERENCE: Final = rb"[0-9]{1,10}" + _BLANK + rb"[0-9]{1,5}" + _BLANK + rb"R"
 _SHORT: Final = {
     b"AA": re.compile(rb"/AA" + _BLANK + rb"(?:<<|" + _REFERENCE + rb")"),
