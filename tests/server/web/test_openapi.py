@@ -81,7 +81,7 @@ def test_the_door_does_what_the_document_says(
     within, outside = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
 
     @given(within | outside, st.booleans())
-    @settings(max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=QUIET)
+    @settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=QUIET)
     def ask(case: schemathesis.Case, is_there: bool) -> None:
         if is_there:
             case.path_parameters.update({name: THERE[name] for name in case.path_parameters.keys() & THERE.keys()})

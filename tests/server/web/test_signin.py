@@ -196,3 +196,11 @@ def test_guessing_is_slowed_down(furnished: Served, tmp_path: Path) -> None:
         assert [answer.status_code for answer in found] == [401] * 6 + [429]
         assert 0 < int(found[-1].headers["retry-after"]) <= 30
         assert person.sign_in(client).status_code == 429
+
+
+def test_a_stranger_at_the_passkey_door_is_told_when_to_come_again(furnished: Served, tmp_path: Path) -> None:
+    with furnished.copy(tmp_path) as archive, page_of(archive) as client:
+        for _ in range(32):
+            client.post("/sign-in/passkey/options")
+            answer = client.post("/sign-in/passkey", json={})
+        assert (answer.status_code, 0 < int(answer.headers["retry-after"]) <= 30) == (429, True)

@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from leadglass.archive.lockouts import LockedOut
 from leadglass.errors import LeadglassError, NotAuthenticated
+from leadglass.server.web.dicomweb.errors import RangeNotSatisfiable
 from leadglass.server.web.pages import Pages
 
 log = structlog.get_logger("web")
@@ -64,7 +66,7 @@ class ProblemAnswers:
 
     def of(self, request: Request, error: Exception) -> Response:
         if isinstance(error, LeadglassError):
-            return self._answer(request, error.http_status, error.message, error.remedy, _challenge(error))
+            return self._answer(request, error.http_status, error.message, error.remedy, _headers_of(error))
         return self._answer(request, 500, "That failed.", _DEFECT, {})
 
     async def of_http_exception(self, request: Request, error: Exception) -> Response:
@@ -87,6 +89,11 @@ def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/dicom-web")
 
 
-def _challenge(error: LeadglassError) -> dict[str, str]:
-    """RFC 9110 11.6.1: every 401 says how to do better."""
+def _headers_of(error: LeadglassError) -> dict[str, str]:
+    """How to do better: a challenge with every 401 (RFC 9110 11.6.1), how much there is with every 416 (14.4), when to
+    try again with every 429 (RFC 6585 4)."""
+    if isinstance(error, RangeNotSatisfiable):
+        return {"content-range": f"bytes */{error.length}"}
+    if isinstance(error, LockedOut):
+        return {"retry-after": str(error.seconds)}
     return {"www-authenticate": 'Bearer realm="leadglass"'} if isinstance(error, NotAuthenticated) else {}

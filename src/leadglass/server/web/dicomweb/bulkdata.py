@@ -87,9 +87,9 @@ def _span(asked: str, length: int) -> tuple[int, int]:
     first, last = found.groups()
     if not first:
         if not int(last):
-            raise RangeNotSatisfiable("The range lies outside the value.")
+            raise RangeNotSatisfiable(length)
         return max(0, length - int(last)), length
     start, stop = int(first), min(int(last) + 1, length) if last else length
     if start >= length:
-        raise RangeNotSatisfiable("The range lies outside the value.")
+        raise RangeNotSatisfiable(length)
     return (start, stop) if start < stop else (0, length)

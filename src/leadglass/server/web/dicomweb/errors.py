@@ -16,4 +16,10 @@ class UnsupportedMediaType(LeadglassError):
 
 
 class RangeNotSatisfiable(UsageError):
+    """`length`: bytes that there are, which the answer tells (RFC 9110 14.4)."""
+
     http_status = 416
+
+    def __init__(self, length: int) -> None:
+        super().__init__("The range lies outside the value.", "Ask for the metadata.")
+        self.length = length
