@@ -15,14 +15,23 @@ import pytest
 from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
 
+from leadglass.archive.archive import ArchiveConfig, open_archive
+from leadglass.archive.preparation import LOOKS
+from leadglass.archive.provision import server_chains
+from leadglass.crypto.keys import KeyDirectory
 from leadglass.dicom.uids import STORAGE_SOP_CLASSES
 from leadglass.dimse.status import SUCCESS
+from leadglass.server.web.configuration import WebConfig
+from leadglass.server.web.door import WebDoor
+from tests.archive.opened import put
 from tests.archive.review import accept, only, reject
 from tests.clients import ROOT, connected, ct, packaged_files, part10, store
 from tests.served import Served
+from tests.server.conftest import Copied
 from tests.server.log import events
-from tests.web import as_user
+from tests.web import add_user, as_user, browser, token_of
 
+PLAIN = {"accept-encoding": "identity"}
 XML = 'multipart/related; type="application/dicom+xml"'
 
 
@@ -87,6 +96,36 @@ def test_never_stale(archive: Served, client: httpx.Client) -> None:
     store(archive, ct(31, study=study, patient_id="P-9"))
     reject(archive, only(archive, f"{study}.1.31"))
     assert len(numbers(client, study)) == 25
+
+
+def test_what_was_prepared_ahead_goes_out_as_it_is(copied: Copied, tmp_path: Path) -> None:
+    """To whoever comes by the name that the certificate has first."""
+    study = f"{ROOT}.86"
+    served = copied(tmp_path)
+    add_user(served, "reader", "clinician")
+    token = token_of(served, "reader")
+    archive = open_archive(served.data, served.keys, ArchiveConfig())
+    try:
+        for number in range(1, 21):
+            put(archive, ct(number, study=study))
+        door = WebDoor(archive, WebConfig(), server_chains(KeyDirectory.open(served.keys)), "127.0.0.1", 0)
+        served.https_port = door.address[1]
+        door.start()
+        with browser(served, token) as client:
+            path = f"/dicom-web/studies/{study}/series/{study}.1/metadata"
+            for _ in range(LOOKS):
+                archive.preparation.look()
+            archive.committer.run(lambda _: None)  # what was handed to the committer before is written
+            answer = client.get(path)
+            # Nothing else is compressed, and to be so it must have been made for this very address.
+            assert answer.headers["content-encoding"] == "gzip"
+            assert answer.json() == client.get(path, headers=PLAIN).json()
+            assert answer.json()[0]["7FE00010"]["BulkDataURI"].startswith(
+                f"{client.base_url}/dicom-web/studies/{study}/"
+            )
+        door.close()
+    finally:
+        archive.close()
 
 
 def test_another_site_sees_nothing(archive: Served, client: httpx.Client, north: httpx.Client) -> None:
