@@ -116,6 +116,12 @@ def auditor(folder: Path, addresses: list[str]) -> list[str]:
     return [sys.executable, "-m", "leadglass.cli", "assess", "exposure", "--scope", str(scope), "--json", report]
 
 
+def reports(folder: Path, addresses: list[str]) -> list[str]:
+    """The same, and every form of the report; the process that typesets the PDF is not in the figures."""
+    forms = ("html", "pdf", "sarif", "csv")
+    return [*auditor(folder, addresses), *(word for form in forms for word in (f"--{form}", str(folder / form)))]
+
+
 def ping(folder: Path, addresses: list[str]) -> list[str]:
     """As much as dicom-ping does, at the fastest pace that a scope may allow: nmap keeps none."""
     scope = folder / "ping.toml"
@@ -143,8 +149,9 @@ def timed(command: list[str]) -> dict[str, float]:
     }
 
 
-#: `full`: the whole assessment; `ping`: the auditor's parts doing what dicom-ping does; `nmap`: dicom-ping.
-PROGRAMS = {"full": auditor, "ping": ping, "nmap": nmap}
+#: `full`: the whole assessment; `reports`: with every form of the report; `ping`: the auditor's parts doing what
+#: dicom-ping does; `nmap`: dicom-ping.
+PROGRAMS = {"full": auditor, "reports": reports, "ping": ping, "nmap": nmap}
 
 
 def side_by_side(addresses: list[str], repeat: int, programs: list[str]) -> dict[str, object]:
@@ -165,7 +172,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--label", default="exposure")
     parser.add_argument("--scenarios", nargs="+", default=["closed", "silent", "answering", "mixed"])
-    parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=list(PROGRAMS))
+    parser.add_argument("--programs", nargs="+", choices=PROGRAMS, default=["full", "ping", "nmap"])
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.inside:

@@ -1,7 +1,7 @@
 """Counting a large archive: `python -m bench.exposure_count [--studies N] [--orthanc N]`.
 
 Open archives of two kinds are counted. `served` answers a query as this project's own door does, row by row: encode the
-attributes, wrap them in a response, write 32 KiB at once; but it has its rows in memory, where an archive would ask its
+attributes, wrap them in a response, write 32 KiB at once; but it makes its rows, where an archive would ask its
 index. `canned` has encoded every response beforehand and only writes: no archive does, and it shows what the auditor's
 own bound is. Then a real Orthanc, as far as it is worth filling. A null client that reads and forgets measures each
 one's bare rate, then the auditor counts it, over one query and as a whole run. Processors may be shared: besides the
