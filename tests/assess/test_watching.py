@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import shutil
 import socket
 import ssl
 import threading
@@ -18,6 +19,9 @@ from leadglass.assess.report.model import FormerFinding
 from leadglass.assess.watching import Mail, Notice, Receivers, Syslog, Webhook, parse_interval, read_receivers, send
 from leadglass.crypto.certificates import create_authority, issue_server
 from leadglass.errors import NotAvailable, UsageError
+from tests.lab.assessed import run_assessment, scope_text
+from tests.lab.scripted import Manners, listening, scripted
+from tests.lab.truth import make
 
 HOST = "127.0.0.1"
 NEW = FormerFinding(
@@ -169,6 +173,29 @@ def test_syslog_gets_a_line_for_each_change() -> None:
     assert lines[0].startswith("<84>1 2026-05-01T00:00:00+00:00 - leadglass")
     assert "new: Queries are answered for anyone (medium) at 10.0.0.1:104" in lines[0]
     assert lines[1].startswith("<86>1")
+
+
+def test_the_command_tells_what_is_new_and_then_what_is_fixed(tmp_path: Path) -> None:
+    """Two looks: an open archive, and the same door closed to strangers."""
+    address, truth = "127.0.15.1", make("61", 4)
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as receiver:
+        receiver.bind((HOST, 0))
+        receiver.settimeout(30)
+        port = receiver.getsockname()[1]
+        (tmp_path / "watch.toml").write_text(f'[syslog]\nhost = "{HOST}"\nport = {port}\n')
+        watch = ["--watch", str(tmp_path / "watch.toml")]
+        with scripted(address, truth, Manners()) as (_, door):
+            first = run_assessment(tmp_path, scope_text([address], [door]), watch)
+        new = [receiver.recv(4096).decode() for _ in first.report["findings"]]
+        shutil.copy(tmp_path / "report.json", tmp_path / "before.json")
+        with listening(address, lambda connection: connection.sendall(b"SSH-2.0-x\r\n"), door):
+            baseline = ["--baseline", str(tmp_path / "before.json")]
+            run_assessment(tmp_path, scope_text([address], [door]), [*watch, *baseline])
+        fixed = [receiver.recv(4096).decode() for _ in new]
+    assert all(f" at {address}:{door}" in line for line in (*new, *fixed))
+    assert {line.split("\ufeff")[1].split(":")[0] for line in new} == {"new"}
+    assert {line.split("\ufeff")[1].split(":")[0] for line in fixed} == {"fixed"}
+    assert not any(secret.decode() in line for line in (*new, *fixed) for secret in truth.secrets())
 
 
 def test_nothing_changed_nothing_is_sent() -> None:
