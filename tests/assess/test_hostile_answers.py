@@ -1,7 +1,9 @@
 """Whatever answers, the auditor neither crashes nor hangs, and what it writes down holds nothing of a patient's."""
 
+import re
 import socket
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 from leadglass.assess.counting.distinct import Fingerprints
 from leadglass.assess.door import Looker
 from leadglass.assess.observation import Endpoint, ServiceResult
-from leadglass.assess.probes.dimse_knock import EVERYTHING
+from leadglass.assess.probes.dimse_answer import StudyReader
+from leadglass.assess.probes.dimse_knock import EVERYTHING, Way
+from leadglass.assess.probes.dimse_line import Line
 from leadglass.assess.probes.dimse_record import Record, blank_pdu
 from leadglass.assess.probes.tls import StrangerTls
 from leadglass.assess.reach import Reach
@@ -48,6 +52,20 @@ def _answer(number: int) -> bytes:
     study = {tags.STUDY_INSTANCE_UID: f"1.2.3.{number}", tags.PATIENT_NAME: SECRET, tags.PATIENT_ID: SECRET}
     command = encode_command(CFindRsp(2, PENDING, STUDY_ROOT_FIND), True)
     return _message(_FIND, command, encode_attributes(study, _SYNTAX, ()))
+
+
+def _in_one_pdu(number: int) -> bytes:
+    """Command and data set as two values of one PDU, which PS3.8 Annex E allows."""
+    answer = _answer(number)
+    first = 6 + int.from_bytes(answer[2:6], "big")
+    values = answer[6:first] + answer[first + 6 :]
+    return b"\x04\x00" + len(values).to_bytes(4, "big") + values
+
+
+def _study_of(answer: bytes) -> str:
+    found = re.search(rb"1\.2\.3\.\d+", answer)
+    assert found is not None
+    return found[0].decode()
 
 
 _ECHOED = _message(1, encode_command(CEchoRsp(1, SUCCESS), False), None)
@@ -172,6 +190,30 @@ def test_an_identifier_without_end_is_not_gathered(hostile: tuple[Hostile, Looke
     assert result.counters.studies.value == 0
     assert "dimse-query" not in {each.kind for each in result.observations}
     assert result.unknowns
+
+
+@given(
+    st.lists(st.sampled_from([_answer(number) for number in range(12)] + [_in_one_pdu(7)]), max_size=12),
+    st.lists(st.integers(1, 4000), max_size=12),
+)
+def test_answers_are_read_however_they_are_cut(answers: list[bytes], cuts: list[int]) -> None:
+    """Packets keep their boundaries: each is what one read brings."""
+    said = _ACCEPT + _ECHOED + b"".join(answers) + _DONE
+    places = sorted({0, *(cut for cut in cuts if cut < len(said)), len(said)})
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        for start, end in pairwise(places):
+            theirs.send(said[start:end])
+        theirs.shutdown(socket.SHUT_WR)
+        endpoint = Endpoint(HOST, 104)
+        reach = Reach(scope_of(104))
+        line = Line(ours, endpoint, reach, patience=30.0)
+        line.associate(Way(reach, endpoint).request())
+        line.echo(1)
+        read = list(line.find(_FIND, b""))
+    assert [status for status, _ in read] == [PENDING] * len(answers) + [SUCCESS]
+    reader = StudyReader(_SYNTAX)
+    assert [reader.read(data).study for _, data in read[:-1]] == [_study_of(answer) for answer in answers]
 
 
 def test_an_identifier_that_we_send_is_blanked() -> None:
