@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from leadglass.archive.admission import Refusal
+from leadglass.archive.diagnosis import REMEDIES
 from leadglass.archive.provision import authority
 from leadglass.crypto.certificates import (
     Certificate,
@@ -365,6 +367,19 @@ def test_every_rejection_in_words(archive: Served) -> None:
     }.items():
         assert f"reason={reason!r}" in logged
         assert all(each in told for each in words), told
+
+
+def test_a_workstation_of_somebody_who_left(archive: Served) -> None:
+    archive.run("user", "add", "leaver", "--role", "clinician", "--person", "Dr. Leaver")
+    archive.enrol("desk", "clinician", options=("--person", "Dr. Leaver"))
+    assert echo(archive, "desk") == SUCCESS
+    archive.run("user", "disable", "leaver")
+    assert rejection(archive, "desk") == (1, 1, 1)
+    assert "the user that it is enrolled to is disabled. Enrol the workstation" in trouble_of(archive, "desk")
+
+
+def test_every_refusal_has_a_remedy() -> None:
+    assert set(REMEDIES) == set(Refusal)
 
 
 def _certificate_of(archive: Served, device: str) -> Certificate:

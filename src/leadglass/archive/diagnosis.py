@@ -40,6 +40,7 @@ REMEDIES = {
     Refusal.PROTOCOL: "Check that the device speaks DICOM over TLS on this port, and not plain DICOM or HTTP.",
     Refusal.BEARER: "Make it a new token with `leadglass token create`.",
     Refusal.USER: "Check name and passcode, and with `leadglass user list` the user's site.",
+    Refusal.PERSON: "Enrol the workstation under a new name, to somebody who may use it.",
     Refusal.TIMEOUT: "Look for a firewall or a slow line between the device and the archive.",
 }
 
