@@ -66,16 +66,20 @@ class Listener:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
-        deadline = time.monotonic() + self._config.drain_seconds
         for session, _ in self._live():
             if session.between_messages:
                 session.connection.cut()
+        self._await_the_end()
+        for session, _ in self._live():
+            session.connection.cut()
+        self._await_the_end()
+        self._watchdog.close()
+
+    def _await_the_end(self) -> None:
+        """Of all associations, for one drain time together, however many there are."""
+        deadline = time.monotonic() + self._config.drain_seconds
         for _, thread in self._live():
             thread.join(max(0.0, deadline - time.monotonic()))
-        for session, thread in self._live():
-            session.connection.cut()
-            thread.join(self._config.drain_seconds)
-        self._watchdog.close()
 
     def _live(self) -> list[tuple[Session, threading.Thread]]:
         with self._lock:
