@@ -23,7 +23,9 @@ from leadglass.errors import LeadglassError
 from tests.clients import CT, ROOT, connected, ct, find, get, instance_of, store
 from tests.served import Served
 from tests.server.conftest import Copied
+from tests.server.web.dicomweb.test_store import file, send
 from tests.server.wire import associated, ended, pdu, value
+from tests.web import as_user, browser
 
 #: What is wrong with the data sets here is meant, and pydicom is only their maker.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
@@ -49,7 +51,7 @@ class Life:
     """What an archive left: by where it was found, bytes."""
 
     left: dict[str, bytes] = field(default_factory=dict)
-    keys: dict[str, bytes] = field(default_factory=dict)
+    secrets: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, where: str, what: bytes | str) -> None:
         self.left[f"{len(self.left)} {where}"] = what.encode() if isinstance(what, str) else what
@@ -123,6 +125,31 @@ def live(archive: Served, life: Life) -> None:
         ended(peer)
 
 
+def browse(archive: Served, life: Life) -> None:
+    """The web door: searches whose addresses hold names, answers that are errors, uploads, guesses, metrics."""
+    with as_user(archive, "clinician") as client:
+        life.secrets["bearer token"] = client.headers["Authorization"].removeprefix("Bearer ").encode()
+        assert client.get("/dicom-web/studies", params={"PatientName": PLANTED["PatientName"]}).status_code == 200
+        for address in (
+            f"studies?StudyDate={WRONG}&",
+            f"studies?{WRONG}=1&",
+            f"studies/{WRONG}/metadata?",
+            f"{WRONG}?",
+        ):
+            answer = client.get(f"/dicom-web/{address}PatientID={PLANTED['PatientID']}")
+            assert answer.status_code in (400, 404), address
+            life.add("problem", answer.text)
+    with as_user(archive, "steward") as client:
+        assert send(client, file(planted(11))).status_code == 200
+        life.add("answer to STOW", send(client, *(file(data, instance=uid) for uid, data in malformed())).text)
+    with browser(archive, "tokenzq-guess") as guesser:
+        life.add("refusal", guesser.get("/dicom-web/studies").text)
+    with browser(archive) as guesser:
+        guesser.post("/sign-in", data={"name": "Userzq", "password": PASSCODE, "code": "123456"})
+    with as_user(archive, "auditor") as client:
+        life.add("metrics", client.get("/metrics").text)
+
+
 def be_killed(archive: Served, life: Life) -> None:
     """kill -9 in the middle of a store; what lies there then, and after the repair."""
     data = planted(5)
@@ -168,9 +195,10 @@ def life(copied: Copied, tmp_path_factory: pytest.TempPathFactory) -> Life:
     watched = folder / "tmp"
     watched.mkdir()
     archive = copied(folder, environment={"TMPDIR": str(watched), "SQLITE_TMPDIR": str(watched)})
-    life = Life(keys=write_secrets(archive))
+    life = Life(secrets=write_secrets(archive))
     with archive:
         live(archive, life)
+        browse(archive, life)
         assert archive.process is not None
         life.add("command line", Path(f"/proc/{archive.process.pid}/cmdline").read_bytes())
         be_killed(archive, life)
@@ -201,14 +229,14 @@ def where_found(life: Life, needles: set[bytes]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "text", [*PLANTED.values(), "PIDzq0000001", PASSCODE, "pixelszq", "Askedzq", WRONG, "Birthzq", "Userzq"]
+    "text", [*PLANTED.values(), "PIDzq0000001", PASSCODE, "pixelszq", "Askedzq", WRONG, "Birthzq", "Userzq", "tokenzq"]
 )
 def test_nothing_planted_is_found(life: Life, text: str) -> None:
     assert where_found(life, spellings(text)) == []
 
 
 def test_no_key_is_found(life: Life) -> None:
-    for name, secret in life.keys.items():
+    for name, secret in life.secrets.items():
         shown = {base64.b64encode(secret)[:-4], secret.hex().encode(), secret, repr(secret).encode()[2:-1]}
         found = [where for where, what in life.left.items() if any(needle in what for needle in shown)]
         assert found == [], name
