@@ -2,7 +2,7 @@
 
 A folder of CT files in memory is inspected by one process with and without YARA rules, and scanned by clamscan with one
 signature (its real database only makes it slower, and is a download). And what inspection adds to the reader alone when
-an object arrives in pieces of 128 KiB, as over C-STORE.
+an object arrives in pieces of 128 KiB, as over C-STORE. And what a worker's memory comes to.
 """
 
 import argparse
@@ -10,16 +10,18 @@ import json
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from struct import Struct
 
 from bench import corpora
-from leadglass.dicom.part10 import read_file_meta
+from leadglass.dicom.part10 import encode_file_meta, read_file_meta
 from leadglass.dicom.reader import DataSetScanner
-from leadglass.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
+from leadglass.dicom.uids import EXPLICIT_LE, TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.index.attributes import WANTED_SEQUENCES, WANTED_TAGS
 from leadglass.inspection.engines import Engines
 from leadglass.inspection.files import FileInspector
@@ -29,6 +31,8 @@ from leadglass.model import DataSetLimits
 
 RESULTS = Path(__file__).parent / "results" / "inspection.json"
 _PIECE = 128 * 1024
+_LARGE = 1 << 30
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _SIGNATURE = "Leadglass.Bench:0:*:4c454144474c4153532d42454e43482d5445535400"
 
 
@@ -53,6 +57,17 @@ def clamscan(paths: tuple[Path, ...], work: Path) -> float:
     idle = _seconds([*command, str(empty)])
     spent = _seconds([*command, str(folder)]) - idle
     return sum(path.stat().st_size for path in folder.iterdir()) / spent / 1e6
+
+
+def resident(folder: Path, engines: str) -> float:
+    """2²⁰ bytes that a worker takes at most over the folder and one file with a value of 1 GiB beside it."""
+    head = encode_file_meta(_SECONDARY_CAPTURE, "1.2.3", EXPLICIT_LE)
+    header = Struct("<HH2sHI").pack(0x0029, 0x1010, b"OB", 0, _LARGE)
+    with (folder / "large.dcm").open("wb") as file:
+        file.write(head + header)
+        file.truncate(len(head) + len(header) + _LARGE)
+    command = [sys.executable, "-m", "bench.inspection_worker", str(folder), engines]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _seconds(command: list[str]) -> float:
@@ -99,6 +114,12 @@ def measure(objects: int, repeat: int) -> dict[str, float]:
         }
         if shutil.which("clamscan"):
             runs["clamscan_megabytes_per_second"] = lambda: clamscan(paths, work)
+        alone = work / "alone"
+        alone.mkdir()
+        corpora.write(corpora.ct(20), alone)
+        kept["worker_resident_mebibytes"] = [resident(alone, "plain")]
+        kept["worker_with_rules_resident_mebibytes"] = [resident(alone, "rules")]
+        shutil.rmtree(alone)
         for _ in range(repeat):
             for label, run in runs.items():
                 kept.setdefault(label, []).append(run())

@@ -183,10 +183,16 @@ _BLANK: Final = b"\xef\xbb\xbf \t\r\n\0"
 
 def find_payloads(data: bytes, *, start: bool) -> Iterator[Payload]:
     """What is in `data`, the first of each kind. `start`: whether a value begins with `data`."""
-    if rare_in_text(data) if len(data) < _SCREENED_FROM else _screen().scan(data).matching_rules:
+    if rare_in_text(data) if len(data) < _SCREENED_FROM else _may_hold(data):
         yield from _inside(data)
     if start:
         yield from _beginning(data)
+
+
+def _may_hold(data: bytes) -> bool:
+    scanner = yara_x.Scanner(_screen())  # of one's own each time: it belongs to the thread that made it
+    scanner.max_matches_per_pattern(1)
+    return bool(scanner.scan(data).matching_rules)
 
 
 @cache

@@ -11,7 +11,6 @@ from leadglass.inspection.decoding import Decoders, PixelCheck
 from leadglass.inspection.files import FileReport, pieces_of, with_finding
 from leadglass.inspection.framing import Opened
 from leadglass.inspection.reasons import Reason
-from leadglass.inspection.signatures import check_signatures
 from leadglass.inspection.verdict import Finding, VerdictKind
 from leadglass.model import DataSetLimits
 
@@ -51,6 +50,9 @@ class SecondLook:
             yield from self._burned.check(report.meta, report.data_length, opened)
 
     def _signatures(self, meta: FileMeta, length: int, opened: Opened) -> list[Finding]:
+        # Loaded when there is a signature: certificates are a third of what a worker would take.
+        from leadglass.inspection.signatures import check_signatures
+
         syntax = TRANSFER_SYNTAXES[meta.transfer_syntax]
         # What follows the last element is no part of the data set; where it is deflated, nothing follows it.
         stored = None if syntax.deflated else length

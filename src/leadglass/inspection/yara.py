@@ -18,6 +18,8 @@ from leadglass.inspection.verdict import Findings, excerpt
 _BLOCK: Final = 1024 * 1024
 #: The end of a block is scanned again with the next: no string of a rule is longer.
 _OVERLAP: Final = 4096
+#: Of one string in one block: a flood of them would take as much memory again.
+_MOST_MATCHES: Final = 1024
 
 
 class RuleSet:
@@ -78,7 +80,9 @@ class RuleScan:
     def _scan(self, *, keep: int) -> None:
         data = bytes(self._held)
         # A scanner of one's own each time: they belong to the thread that made them.
-        for rule in self._rules.scan(data).matching_rules:
+        scanner = yara_x.Scanner(self._rules)
+        scanner.max_matches_per_pattern(_MOST_MATCHES)
+        for rule in scanner.scan(data).matching_rules:
             if rule.identifier in self._seen:
                 continue
             self._seen.add(rule.identifier)
