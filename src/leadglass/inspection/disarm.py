@@ -3,9 +3,9 @@
     survey = Survey(syntax, limits, offsets)     where the payloads lie that inspection found (`Finding.offset`)
     for chunk in chunks: survey.feed(chunk)      the data set, up to `Inspector.data_length`
     edits = plan(survey.finish(), now)
-    for part in apply(edits, chunks): …          the disarmed data set, after `file_head(…)` in a file
+    for part in apply(edits, chunks): …          the disarmed data set
 
-Preamble zeroed, group 0002 made anew, trailing bytes cut; private elements with a payload removed, which the Original
+Trailing bytes are cut; private elements with a payload removed, which the Original
 Attributes Sequence tells of (PS3.18 10.5.3, PS3.3 C.12.1.1.9). Everything else stays byte for byte.
 """
 
@@ -16,7 +16,6 @@ from typing import Final
 
 from leadglass.dicom.container import Bulk
 from leadglass.dicom.encoding import BIG, LITTLE, LONG_VRS, UNDEFINED, Codec
-from leadglass.dicom.part10 import encode_file_meta
 from leadglass.dicom.uids import IMPLEMENTATION_VERSION_NAME, TransferSyntax
 from leadglass.dicom.walker import ElementWalker
 from leadglass.errors import DataSetError
@@ -29,7 +28,6 @@ _MODIFYING_SYSTEM: Final = 0x04000563
 _SOURCE_OF_PREVIOUS_VALUES: Final = 0x04000564
 _REASON_FOR_MODIFICATION: Final = 0x04000565
 _ITEM: Final = 0xFFFEE000
-_PREAMBLE: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +129,6 @@ def plan(surveyed: Surveyed, now: datetime) -> tuple[Edit, ...]:
         edits.append(Edit(surveyed.length_at, 4, codec.length.pack(surveyed.sequence_length + len(item))))
     edits += [Edit(surveyed.insert_at, 0, item), Edit(surveyed.length, None)]
     return tuple(sorted(edits, key=lambda edit: (edit.offset, edit.length is None, edit.length or 0)))
-
-
-def file_head(sop_class: str, sop_instance: str, syntax: str, *, tiff: bytes = b"") -> bytes:
-    """What a disarmed file begins with: a preamble of zeros, or that of a TIFF which policy keeps, and group 0002 made
-    anew (PS3.10 7.1). A TIFF's directory stays where it points only while nothing before it changes its length."""
-    head = encode_file_meta(sop_class, sop_instance, syntax)
-    return tiff + head[_PREAMBLE:] if len(tiff) == _PREAMBLE else head
 
 
 def apply(edits: Sequence[Edit], pieces: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes | memoryview]:
