@@ -72,7 +72,8 @@ def leadglass(home: Path, studies: int) -> Iterator[WebServer]:
         run = subprocess.run([program, *words], env=settings, capture_output=True, text=True, check=True)
         return run.stdout
 
-    if not (home / "data").exists():
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "device").exists():
         command("init")
         if studies:
             index = home / "data" / "index.db"
