@@ -137,10 +137,10 @@ class Registry:
         administers = may(principal, Operation.ADMINISTER)
         if not administers:
             authorise(principal, Operation.QUARANTINE)
-        require_fresh(principal, time.time_ns() // 1000)
         device = self.device(name)
         if not administers and device.site != principal.site:
             raise _unknown(name)
+        require_fresh(principal, time.time_ns() // 1000)
         if device.disabled:
             raise UsageError(f"{name} is disabled, and stays so.", "Enrol it under a new name with a new key.")
         if device.suspended is None:

@@ -65,8 +65,8 @@ class Enrolments:
         ProofTooOld."""
         parts = self._parts
         authorise(principal, Operation.ADMINISTER)
-        require_fresh(principal, parts.clock())
         account = parts.users.user(name)
+        require_fresh(principal, parts.clock())
         if account.disabled:
             raise UsageError(f"{name} is disabled, and stays so.", "Add the user under another name.")
 
