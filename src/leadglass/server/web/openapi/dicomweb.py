@@ -10,7 +10,7 @@ from leadglass.server.web.dicomweb.representations import JSON, PLAIN_JSON, XML
 from leadglass.server.web.dicomweb.requests import ROOT
 from leadglass.server.web.openapi.operation import ANY_TEXT, BYTES, NOTHING, Operation, Schema, many, one_of
 
-_TAG: Final = "DICOMweb"
+TAG: Final = "DICOMweb"
 _RELATED: Final = "multipart/related"
 _IMAGES: Final = ("image/jpeg", "image/png")
 _ATTRIBUTES: Final = (JSON, PLAIN_JSON, _RELATED)
@@ -39,21 +39,21 @@ _STORED: Final[Mapping[str, Schema]] = {_RELATED: BYTES, DICOM: BYTES}
 
 def _search(what: str) -> Operation:
     answers: dict[int, tuple[str, ...]] = {200: _ATTRIBUTES, 204: ()}
-    return Operation(_TAG, f"Search for {what} (QIDO-RS).", answers, (400, 406, 413), query=_SEARCH)
+    return Operation(TAG, f"Search for {what} (QIDO-RS).", answers, (400, 406, 413), query=_SEARCH)
 
 
 def _retrieve(what: str, media_types: tuple[str, ...], query: Mapping[str, Schema] = NOTHING) -> Operation:
-    return Operation(_TAG, f"Retrieve {what} (WADO-RS).", {200: media_types}, (400, 404, 406, 413, 503), query=query)
+    return Operation(TAG, f"Retrieve {what} (WADO-RS).", {200: media_types}, (400, 404, 406, 413, 503), query=query)
 
 
 def _store(where: str) -> Operation:
     attributes = (JSON, PLAIN_JSON, XML)
     answers = dict.fromkeys((200, 202, 409, 503), attributes)
-    return Operation(_TAG, f"Store instances {where} (STOW-RS).", answers, (400, 406, 413, 415, 503), _STORED)
+    return Operation(TAG, f"Store instances {where} (STOW-RS).", answers, (400, 406, 413, 415, 503), _STORED)
 
 
 def _options(what: str) -> Operation:
-    return Operation(_TAG, f"The capabilities of {what}.", {200: (WADL,)}, (400, 404, 406))
+    return Operation(TAG, f"The capabilities of {what}.", {200: (WADL,)}, (400, 404, 406))
 
 
 _STUDY: Final = f"{ROOT}/studies/{{study}}"
@@ -81,7 +81,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         for kind in ("rendered", "thumbnail")
     },
     f"GET {ROOT}/wado": Operation(
-        _TAG, "Retrieve an instance (WADO-URI).", {200: (DICOM, *_IMAGES)}, (400, 404, 406, 503), query=_URI
+        TAG, "Retrieve an instance (WADO-URI).", {200: (DICOM, *_IMAGES)}, (400, 404, 406, 503), query=_URI
     ),
     f"OPTIONS {ROOT}": _options("the service"),
     f"OPTIONS {ROOT}/{{path}}": _options("a resource and what is below"),

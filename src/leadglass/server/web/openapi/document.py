@@ -57,7 +57,7 @@ def routes(described: Sequence[BaseRoute]) -> list[BaseRoute]:
 def document(described: Sequence[BaseRoute]) -> Mapping[str, Any]:
     """Raises LookupError."""
     paths: dict[str, dict[str, Any]] = {}
-    for method, path in operations_of(described):
+    for method, path in _operations_of(described):
         paths.setdefault(path, {})[method.lower()] = _operation(path, method, OPERATIONS[f"{method} {path}"])
     return {
         "openapi": "3.1.0",
@@ -74,7 +74,7 @@ def document(described: Sequence[BaseRoute]) -> Mapping[str, Any]:
     }
 
 
-def operations_of(described: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
+def _operations_of(described: Sequence[BaseRoute]) -> Iterator[tuple[str, str]]:
     """Method and path of each; HEAD goes with GET."""
     for route in described:
         if isinstance(route, Route):
@@ -109,10 +109,14 @@ def _responses(method: str, operation: Operation) -> dict[str, Any]:
         refusals.add(403)
     made: dict[str, Any] = {}
     for status in sorted({*operation.answers, *refusals}):
-        # JSON is an object; DICOM's own models of data sets, under media types of their own, are described by PS3.18 F.
-        content = {name: {"schema": OBJECT if name == JSON else {}} for name in operation.answers.get(status, ())}
+        content = {name: {"schema": _answered(name, operation)} for name in operation.answers.get(status, ())}
         if status in refusals:
             # A page where a person asked, and a form that is shown once more with what is wrong with it.
             content |= {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}, HTML: {"schema": {}}}
         made[str(status)] = {"description": _WORDS[status], **({"content": content} if content else {})}
     return made
+
+
+def _answered(media_type: str, operation: Operation) -> Schema:
+    """Our own JSON is an object. That of DICOMweb is a model of data sets (PS3.18 F), whatever it is called."""
+    return OBJECT if media_type == JSON and operation.tag != dicomweb.TAG else {}
