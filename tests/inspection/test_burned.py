@@ -20,6 +20,7 @@ from leadglass.inspection.second import SecondLook
 from leadglass.inspection.verdict import Finding
 from leadglass.pixels.limits import DecoderLimits
 from leadglass.pixels.pool import DecoderPool, reading_program
+from tests.clients import packaged_files
 from tests.hostile.case import JPEG, PIXELS, element, encode, fragments, image, part10
 
 SIDE = 384
@@ -87,6 +88,12 @@ def test_encapsulated_frames_are_read_too(readers: DecoderPool) -> None:
     coded = bytes(imagecodecs.jpeg8_encode(pixels))
     data = part10(encode(image(SIDE, SIDE)) + fragments(coded), syntax=JPEG)
     assert ("burned-in-identity", "(7FE0,0010) frame 1", "the patient's name") in told(data, readers)
+
+
+def test_a_real_ultrasound_image_shows_its_number(readers: DecoderPool) -> None:
+    """pydicom packages it: the machine wrote the patient's number into the picture."""
+    (path,) = (each for each in packaged_files() if each.name == "examples_palette.dcm")
+    assert ("burned-in-identity", "(7FE0,0010) frame 1", "the patient's number") in told(path.read_bytes(), readers)
 
 
 def test_nothing_that_was_read_is_told(readers: DecoderPool) -> None:
