@@ -62,6 +62,13 @@ def texts() -> Iterator[Case]:
         Reason.SSN,
         lambda: whole({0x00104000: (b"LT", b"SSN 536-90-4399.")}),
     )
+    for name, charset, value in (
+        ("that is no UTF-8", b"ISO_IR 192", b"M\xfc\xffller^\xc0\xae"),
+        ("in a character set that does not exist", b"ISO_IR 999", b"M\xfcller"),
+        ("with half a character", b"ISO 2022 IR 6\\ISO 2022 IR 87", b"Yamada=\x1b$B;"),
+    ):
+        changed = {0x00080005: (b"CS", charset), 0x00100010: (b"PN", value)}
+        yield case_of(f"text {name}", VerdictKind.ACCEPT, Reason.CHARSET, partial(whole, changed))
     nested = {0x0040A730: (b"SQ", item(element(0x0040A160, b"UT", b"His number is 536-90-4399.")))}
     yield case_of("text SSN in a report", VerdictKind.ACCEPT, Reason.SSN, lambda: whole(nested))
     yield case_of(

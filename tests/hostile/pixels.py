@@ -45,6 +45,12 @@ def pixel_data() -> Iterator[c.Case]:
         ("EICAR in a c.JPEG comment", s.jpeg(comment=s.EICAR_FILE), c.JPEG, Reason.TEST_VIRUS),
         ("JPEG of other size", s.jpeg(4096, 4096), c.JPEG, Reason.CODESTREAM_SIZE),
         ("JPEG bomb", s.jpeg(65_000, 65_000), c.JPEG, Reason.FRAME_BOUND),
+        (
+            "JPEG-LS bomb",
+            s.jpeg(65_000, 65_000).replace(b"\xff\xc0", b"\xff\xf7"),
+            "1.2.840.10008.1.2.4.80",
+            Reason.FRAME_BOUND,
+        ),
         ("JPEG 2000 bomb", s.jpeg_2000(1 << 30, 1 << 30), c.J2K, Reason.FRAME_BOUND),
         ("JPEG under c.JPEG 2000", s.jpeg(), c.J2K, Reason.CODESTREAM),
         ("RLE of 16 segments", s.rle(16), c.RLE, Reason.CODESTREAM),

@@ -28,6 +28,8 @@ from leadglass.model import DataSetLimits
 __all__ = ["Inspector", "Verdict", "VerdictKind"]
 
 BURNED_IN_ANNOTATION: Final = 0x00280301
+#: What announces another character set in a text, PS3.5 6.1.2.5.
+_ESC: Final = b"\x1b"
 #: PS3.3 C.12.1, C.7.2.1 and C.7.3.1: type 1 in every composite object, and what the archive files it under.
 _IDENTIFYING: Final[Mapping[int, tuple[Reason, Reason]]] = {
     SOP_CLASS_UID: (Reason.MISSING_SOP_CLASS, Reason.INVALID_SOP_CLASS),
@@ -113,7 +115,11 @@ class Inspector:
         self._check_characters(scan)
 
     def _check_characters(self, scan: Scan) -> None:
-        foreign = [each for each in scan.elements.values() if each.vr in LOCALISED_VRS and not each.value.isascii()]
+        foreign = [
+            each
+            for each in scan.elements.values()
+            if each.vr in LOCALISED_VRS and (not each.value.isascii() or _ESC in each.value)
+        ]
         if not foreign:
             return
         charset = scan.elements.get(SPECIFIC_CHARACTER_SET)
