@@ -64,6 +64,15 @@ def test_orthanc_open_on_both_doors_counts_once(tmp_path: Path) -> None:
     assert any(product.startswith("Orthanc") for product in assessed.host(ADDRESS)["products"])
 
 
+def test_orthanc_that_takes_any_class_is_counted_all_the_same(tmp_path: Path) -> None:
+    """It looks a little like a decoy, which is told; its numbers are none."""
+    truth = lab.make("20", 8)
+    with orthanc(ADDRESS, tmp_path / "orthanc", truth, OPEN | {"UnknownSopClassAccepted": True}) as ports:
+        assessed = _look(tmp_path, ports[0])
+    _require_counted(assessed, truth)
+    assert "honeypot-suspected" in assessed.kinds(ADDRESS)
+
+
 def test_orthanc_as_it_comes_refuses_queries_and_takes_what_it_is_sent(tmp_path: Path) -> None:
     """The hole that a look without writing misses: anybody may store."""
     with orthanc(ADDRESS, tmp_path / "orthanc", lab.make("22", 6), {"AuthenticationEnabled": True}) as ports:

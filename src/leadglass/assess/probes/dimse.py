@@ -22,7 +22,7 @@ from leadglass.assess.probes.dimse_knock import (
     storage_names,
     user_identity,
 )
-from leadglass.assess.probes.dimse_product import decoy_signs, product_of
+from leadglass.assess.probes.dimse_product import TAKES_ANYTHING, decoy_signs, product_of
 from leadglass.assess.probes.dimse_write import SECONDARY_CAPTURE, no_such_study, write_test
 from leadglass.assess.probes.failure import why
 from leadglass.assess.probes.tokens import HIDDEN, implementation_version
@@ -89,8 +89,9 @@ class DimseProbe:
                 answers_nonsense=answers_nonsense,
             )
         )
-        if signs:
+        if set(signs) - {TAKES_ANYTHING}:
             self.census.doubt()
+        if signs:
             self._see(ObservationKind.HONEYPOT, admission, signs=signs)
 
     def _note_offers(self, admission: Admission, accepted: set[str]) -> None:

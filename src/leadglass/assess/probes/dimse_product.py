@@ -42,6 +42,8 @@ DEFAULT_TITLES: Final = (
     "DICOOGLE-STORAGE",
     "ARCHIVE",
 )
+#: The one sign that real archives show too: Orthanc and storescp do where they are told to.
+TAKES_ANYTHING: Final = "it accepts a SOP class that does not exist"
 #: Libraries of which decoys are made (Dicompot stands on go-netdicom), while we know of no archive that is.
 _DECOY_LIBRARIES: Final = frozenset({"go-netdicom"})
 
@@ -63,6 +65,6 @@ def decoy_signs(class_uid: str, *, takes_anything: bool, answers_nonsense: bool)
     if product_of(class_uid, "") in _DECOY_LIBRARIES:
         yield "its implementation class UID is that of a library decoys are made with"
     if takes_anything:
-        yield "it accepts a SOP class that does not exist"
+        yield TAKES_ANYTHING
     if answers_nonsense:
         yield "it has matches for a study that cannot exist"
