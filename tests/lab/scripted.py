@@ -168,6 +168,8 @@ class _Conversation:
             pass
         finally:
             self._socket.setblocking(True)
+        if any(isinstance(event, Aborted) for event in self._events):
+            raise EOFError
         for event in self._events:
             if isinstance(event, CommandReceived) and isinstance(event.message, CCancelRq):
                 self._events.remove(event)
