@@ -9,7 +9,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +19,8 @@ from typing import TextIO
 
 _FORKSERVER = multiprocessing.get_context("forkserver")
 _FORKSERVER.set_forkserver_preload(["leadglass.cli.main", "leadglass.cli.serving", "leadglass.cli.credential"])
+#: Starting a process looks whether the others have ended; an end can be read once only, by one thread.
+_LOCK = threading.Lock()
 
 
 class Forked:
@@ -36,7 +40,8 @@ class Forked:
         self._process = _FORKSERVER.Process(
             target=_main, args=(words, stdin, stdout or writer, stderr, environment), daemon=True
         )
-        self._process.start()
+        with _LOCK:
+            self._process.start()
         writer.close()
         self.stdout: TextIO = os.fdopen(os.dup(reader.fileno()))
         reader.close()
@@ -44,13 +49,15 @@ class Forked:
         self.pid = self._process.pid
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        with _LOCK:
+            return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        if self._process.exitcode is None:
+        connection.wait([self._process.sentinel], timeout)
+        status = self.poll()
+        if status is None:
             raise subprocess.TimeoutExpired("leadglass", timeout or 0)
-        return self._process.exitcode
+        return status
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
