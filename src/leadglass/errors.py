@@ -21,7 +21,7 @@ Each class knows the DIMSE status (PS3.7 Annex C), the HTTP status and the exit 
 message says what happened and `remedy` what to do next; neither ever holds patient data, keys or passwords.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class LeadglassError(Exception):
@@ -36,6 +36,16 @@ class LeadglassError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # From one process of ours to another with all its fields, whatever the subclass was made from.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[LeadglassError], args: tuple[object, ...], fields: dict[str, object]) -> LeadglassError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class UsageError(LeadglassError):

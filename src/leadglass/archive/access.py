@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from leadglass.archive.committer import Committer, Writing
+from leadglass.archive.committer import Committer, record_all
 from leadglass.model import AccessEvent, Outcome, Principal
 
 IDLE_SECONDS = 15 * 60.0
@@ -76,12 +77,9 @@ class AccessLedger:
                 self._open.setdefault(access, _Tally(time.monotonic())).running += 1
 
     def _record_begin(self, fresh: Collection[Access], held: Collection[Access]) -> None:
-        def write(writing: Writing) -> None:
-            for access in fresh:
-                writing.record(access.event("retrieve", {}), access.study_id)
-
+        events = tuple((access.event("retrieve", {}), access.study_id) for access in fresh)
         try:
-            self._committer.run(write)
+            self._committer.run(partial(record_all, events=events))
         except BaseException:
             self.end(held)
             raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from leadglass.archive.access import AccessLedger
-from leadglass.archive.committer import Committer
+from leadglass.archive.committer import LocalCommitter
 from leadglass.archive.credentials import Credentials
 from leadglass.archive.devices import Registry
 from leadglass.archive.directory import DataDirectory
@@ -91,7 +91,7 @@ class Archive:
         self.salts = Salts(root, self.archive_id)
         self.mac_key = root.derive("log-mac")
         head = begin_chain(self.index, self.mac_key, self.salts)
-        self.committer = Committer(self.index, Journal(self.mac_key, head), self.salts)
+        self.committer = LocalCommitter(self.index, Journal(self.mac_key, head), self.salts)
         self.ledger = AccessLedger(self.committer)
         self.refusals = RefusalRecorder(self.committer)
         self.registry = Registry(self.index, self.committer, parse_certificate(keys.read(KeyFile.CA_CERTIFICATE)).der)

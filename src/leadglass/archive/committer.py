@@ -4,8 +4,10 @@ without a timer. A job's result is handed out only after its transaction is dura
 
 import queue
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -28,14 +30,14 @@ class Writing:
     def __init__(self, tx: Transaction, journal: Journal, salts: Salts) -> None:
         self.tx = tx
         self._journal = journal
-        self._salts = salts
+        self.salts = salts
 
     @property
     def head(self) -> ChainHead:
         return self._journal.head
 
     def record(self, event: AccessEvent, study_id: int | None = None) -> None:
-        chained = self._journal.chain(event, self._salts.of(study_id, self.tx))
+        chained = self._journal.chain(event, self.salts.of(study_id, self.tx))
         self.tx.add_event(
             chained.writer,
             chained.n,
@@ -59,7 +61,35 @@ class _Queued(NamedTuple):
     first: Future[None] | None
 
 
-class Committer:
+class Committer(ABC):
+    """Takes jobs to the one thread that writes. A job that comes from another process is a function of a module and
+    what it is given, so that it can be sent."""
+
+    @abstractmethod
+    def submit(self, job: Job[T], first: "Future[None] | None" = None) -> Future[T]:
+        """Queue a job. The future is done once the job's writes are durable, or holds its error.
+
+        `first` must be done before the transaction commits, and undoes it when it failed: what the job writes about
+        (bytes in a pack) is durable before the row that names it, while both are under way at once.
+        """
+
+    def run(self, job: Job[T]) -> T:
+        return self.submit(job).result()
+
+    def record(self, event: AccessEvent, study_id: int | None = None) -> Future[None]:
+        """Put an event on record. Many do not wait for it: that it could not be written is said in any case."""
+        written = self.submit(partial(record_all, events=((event, study_id),)))
+        written.add_done_callback(partial(_say_lost, event.action))
+        return written
+
+
+def record_all(writing: Writing, events: Iterable[tuple[AccessEvent, int | None]]) -> None:
+    """A job: events, each with the number of its study."""
+    for event, study_id in events:
+        writing.record(event, study_id)
+
+
+class LocalCommitter(Committer):
     """Owns the writer connection. When a job raises, the others of its transaction are run each by itself."""
 
     def __init__(self, index: Index, journal: Journal, salts: Salts) -> None:
@@ -73,26 +103,12 @@ class Committer:
         self._thread.start()
 
     def submit(self, job: Job[T], first: "Future[None] | None" = None) -> Future[T]:
-        """Queue a job. The future is done once the job's writes are durable, or holds its error.
-
-        `first` must be done before the transaction commits, and undoes it when it failed: what the job writes about
-        (bytes in a pack) is durable before the row that names it, while both are under way at once.
-        """
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise NotAvailable("The archive is shutting down.", "Try again when it is up.")
             self._queue.put(_Queued(job, future, first))
         return future
-
-    def run(self, job: Job[T]) -> T:
-        return self.submit(job).result()
-
-    def record(self, event: AccessEvent, study_id: int | None = None) -> Future[None]:
-        """Put an event on record. Many do not wait for it: that it could not be written is said in any case."""
-        written = self.submit(lambda writing: writing.record(event, study_id))
-        written.add_done_callback(lambda done: _say_lost(event.action, done))
-        return written
 
     def close(self) -> None:
         """Commit what is queued, then stop."""

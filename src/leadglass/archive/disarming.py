@@ -18,6 +18,7 @@ from leadglass.archive.quarantine import SealedOriginal, Suspect, new_row
 from leadglass.dicom.reader import Scan
 from leadglass.errors import DataSetError, Quarantined
 from leadglass.index.attributes import WANTED_SEQUENCES, WANTED_TAGS
+from leadglass.index.held_rows import NewQuarantined
 from leadglass.inspection.disarm import Edit, Survey, apply, plan
 from leadglass.inspection.inspector import Inspector, Verdict, VerdictKind
 from leadglass.inspection.reasons import Reason
@@ -49,6 +50,16 @@ class Armed:
 
 
 @dataclass(frozen=True, slots=True)
+class _Was:
+    """An object before it was disarmed, as the record tells of it. `received`: its SHA-256."""
+
+    new: NewQuarantined
+    suspect: Suspect
+    reasons: tuple[str, ...]
+    received: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Rewritten:
     stored: StoredObject
     scan: Scan
@@ -69,7 +80,13 @@ def disarm(archive: "Archive", armed: Armed, then: Then) -> Placed:
         written.abandon()
         raise
     incoming = replace(armed.incoming, stored=rewritten.stored, scan=rewritten.scan)
-    noted = partial(_note, armed=armed, rewritten=rewritten, then=then)
+    was = _Was(
+        new_row(armed.suspect, armed.verdict, armed.original),
+        armed.suspect,
+        armed.verdict.reasons,
+        armed.incoming.received,
+    )
+    noted = partial(_note, was=was, stored=rewritten.stored.digest, removed=rewritten.removed, then=then)
     with settling(written, armed.original.written):
         placed = Placing(archive, incoming, written, noted).run()
     settle(written, kept=placed.keeps_bytes)
@@ -111,10 +128,11 @@ def _rewrite(
     return _Rewritten(stored, verdict.scan, removed)
 
 
-def _note(writing: Writing, placed: Placed, armed: Armed, rewritten: _Rewritten, then: Then) -> Placed:
-    """Inside the transaction that places it: the original beside it, unless that is there from before."""
-    placed = replace(then(writing, placed), disarmed=True, removed=rewritten.removed)
-    new = new_row(armed.suspect, armed.verdict, armed.original)
+def _note(writing: Writing, placed: Placed, was: _Was, stored: bytes, removed: tuple[str, ...], then: Then) -> Placed:
+    """Inside the transaction that places it: the original beside it, unless that is there from before. `stored`: the
+    SHA-256 of what is left."""
+    placed = replace(then(writing, placed), disarmed=True, removed=removed)
+    new = was.new
     known = writing.tx.quarantined(new.digest, new.site)
     if known is not None:
         writing.tx.count_attempt(known.id)
@@ -127,28 +145,28 @@ def _note(writing: Writing, placed: Placed, armed: Armed, rewritten: _Rewritten,
     else:
         number = known.id
         if known.state == "held":  # by rules that are not today's
-            writing.tx.decide_quarantined(number, "disarmed", armed.suspect.principal.label)
-    writing.tx.add_disarmed(placed.instance_id, number, rewritten.removed)
-    writing.record(_event(armed, rewritten, number), placed.study_id)
+            writing.tx.decide_quarantined(number, "disarmed", was.suspect.principal.label)
+    writing.tx.add_disarmed(placed.instance_id, number, removed)
+    writing.record(_event(was, stored, removed, number), placed.study_id)
     return replace(placed, keeps_original=known is None)
 
 
-def _event(armed: Armed, rewritten: _Rewritten, number: int) -> AccessEvent:
-    principal = armed.suspect.principal
+def _event(was: _Was, stored: bytes, removed: tuple[str, ...], number: int) -> AccessEvent:
+    principal = was.suspect.principal
     return AccessEvent(
         action="disarm",
         outcome=Outcome.DONE,
         principal=principal.label,
         credential=principal.credential,
         person=principal.person,
-        study=armed.suspect.study,
-        peer=armed.suspect.peer,
+        study=was.suspect.study,
+        peer=was.suspect.peer,
         detail={
             "quarantine": number,
-            "instance": armed.suspect.sop_instance,
-            "received": armed.incoming.received.hex(),
-            "stored": rewritten.stored.digest.hex(),
-            "reasons": list(armed.verdict.reasons),
-            "removed": list(rewritten.removed),
+            "instance": was.suspect.sop_instance,
+            "received": was.received.hex(),
+            "stored": stored.hex(),
+            "reasons": list(was.reasons),
+            "removed": list(removed),
         },
     )

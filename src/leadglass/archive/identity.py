@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from leadglass.archive.committer import Writing
 from leadglass.archive.incoming import Incoming, Relation
-from leadglass.archive.studykeys import Claim, Salts, claim_of
+from leadglass.archive.studykeys import Claim, claim_of
 from leadglass.errors import NotAvailable
 from leadglass.index.attributes import instance_from, series_from, study_from
 from leadglass.index.rows import InstanceRow, InstanceState, NewInstance, StudyRow
@@ -50,7 +50,7 @@ class Compare:
     versions: tuple[InstanceRow, ...]
 
 
-def place(writing: Writing, incoming: Incoming, relations: Mapping[int, Relation], salts: Salts) -> Placed | Compare:
+def place(writing: Writing, incoming: Incoming, relations: Mapping[int, Relation]) -> Placed | Compare:
     """Put an object into the index with its event, or say what must be compared first."""
     known = _known(writing, incoming)
     if twin := _identical(writing, known, incoming):
@@ -62,7 +62,7 @@ def place(writing: Writing, incoming: Incoming, relations: Mapping[int, Relation
         if relations[row.id] is Relation.SAME:
             return _again(writing, incoming, row)
     shown = [row for row in known if _is_shown(row, incoming)]
-    return _add(writing, incoming, shown, {relations[row.id] for row in shown}, salts)
+    return _add(writing, incoming, shown, {relations[row.id] for row in shown})
 
 
 def _known(writing: Writing, incoming: Incoming) -> list[InstanceRow]:
@@ -108,12 +108,10 @@ def _again(writing: Writing, incoming: Incoming, row: InstanceRow) -> Placed:
     return Placed(placement, keeps_bytes=False, study_id=row.study_id, instance_id=row.id)
 
 
-def _add(
-    writing: Writing, incoming: Incoming, shown: list[InstanceRow], against: Set[Relation], salts: Salts
-) -> Placed:
+def _add(writing: Writing, incoming: Incoming, shown: list[InstanceRow], against: Set[Relation]) -> Placed:
     """`against`: how the object relates to the versions that its site is shown."""
     tx = writing.tx
-    study, is_owner = _study_for(writing, incoming, salts)
+    study, is_owner = _study_for(writing, incoming)
     series_id, series_is_free = _series_for(writing, incoming, study)
     placement, state = _standing(incoming, is_owner, series_is_free, against)
     if placement is Placement.REVISED:
@@ -158,7 +156,7 @@ def _claimed(rows: Iterable[StudyRow], claim: Claim) -> StudyRow | None:
     return next((row for row in rows if claim_of(row) == claim), None)
 
 
-def _study_for(writing: Writing, incoming: Incoming, salts: Salts) -> tuple[StudyRow, bool]:
+def _study_for(writing: Writing, incoming: Incoming) -> tuple[StudyRow, bool]:
     """The study row of this claim, made when it is new, and whether the claim owns the Study Instance UID.
     Raises NotAvailable when the object is sealed under another key than the one on record."""
     tx, claim = writing.tx, incoming.claim
@@ -176,7 +174,7 @@ def _study_for(writing: Writing, incoming: Incoming, salts: Salts) -> tuple[Stud
         patient_key=patient,
         site=claim.site,
         wrapped_key=incoming.keyed.wrapped,
-        log_salt=salts.new(),
+        log_salt=writing.salts.new(),
     )
     return tx.study(study_id), owner
 

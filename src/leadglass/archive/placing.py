@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from leadglass.archive.committer import Writing
+from leadglass.archive.committer import Job, Writing
 from leadglass.archive.identity import Compare, Placed, place
 from leadglass.archive.incoming import Incoming, Relation, relate
 from leadglass.dicom.compare import ContentDigest, content_digest
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 #: Plain bytes above which a pack is synced before its object is placed.
 SYNCED_FIRST = 8 * 1024 * 1024
-#: What else happens in the transaction that places an object; returns what then became of it.
+#: What else happens in the transaction that places an object (a job's part, see `Committer`); returns what then became
+#: of it.
 Then = Callable[[Writing, Placed], Placed]
 
 
@@ -59,6 +60,11 @@ def settle(written: ObjectWriter, *, kept: bool) -> None:
         written.abandon()
 
 
+def _place(writing: Writing, incoming: Incoming, relations: dict[int, Relation], then: Then) -> Placed | Compare:
+    answer = place(writing, incoming, relations)
+    return then(writing, answer) if isinstance(answer, Placed) else answer
+
+
 @dataclass(frozen=True, slots=True)
 class Placing:
     """`written` holds the sealed object, finished and not necessarily synced. `then` runs in the transaction, once the
@@ -78,19 +84,18 @@ class Placing:
         while not isinstance(answer, Placed):
             new = new or self._digest()
             relations |= self._relations(answer, new)
-            answer = self.archive.committer.run(partial(self._place, relations=relations))
+            answer = self.archive.committer.run(self._job(relations))
         return answer
 
-    def _place(self, writing: Writing, relations: dict[int, Relation]) -> Placed | Compare:
-        answer = place(writing, self.incoming, relations, self.archive.salts)
-        return self.then(writing, answer) if isinstance(answer, Placed) else answer
+    def _job(self, relations: dict[int, Relation]) -> Job[Placed | Compare]:
+        return partial(_place, incoming=self.incoming, relations=relations, then=self.then)
 
     def _place_while_syncing(self, relations: dict[int, Relation]) -> Placed | Compare:
         """The committer works out the rows while this thread syncs the pack, and waits for it before it commits.
 
         A long sync would keep everybody else's transaction waiting: large objects are synced first.
         """
-        job = partial(self._place, relations=relations)
+        job = self._job(relations)
         if self.incoming.stored.plain_length > SYNCED_FIRST:
             self.written.sync()
             return self.archive.committer.run(job)

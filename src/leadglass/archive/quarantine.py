@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from leadglass.archive.authorise import authorise, scope_of
@@ -97,22 +98,24 @@ def hold(archive: "Archive", suspect: Suspect, verdict: Verdict, original: Seale
     """Keep the object sealed, once however often it is sent; durable when this returns the error to be answered."""
     new = new_row(suspect, verdict, original)
 
-    def write(writing: Writing) -> bool:
-        known = writing.tx.quarantined(new.digest, new.site)
-        if known is None:
-            number = writing.tx.add_quarantined(new)
-        else:
-            number = known.id
-            writing.tx.count_attempt(number)
-        writing.record(_held(suspect, verdict, number, new.digest))
-        return known is None
-
     with settling(original.written):
-        is_new = archive.committer.run(write)
+        is_new = archive.committer.run(partial(_hold, new=new, suspect=suspect, reasons=verdict.reasons))
     settle(original.written, kept=is_new)
     if is_new:
         watch(archive, suspect.principal)
     return Quarantined(f"Quarantined: {', '.join(verdict.reasons[:3])}.", "A steward decides about it.")
+
+
+def _hold(writing: Writing, new: NewQuarantined, suspect: Suspect, reasons: tuple[str, ...]) -> bool:
+    """Whether it was not held back before."""
+    known = writing.tx.quarantined(new.digest, new.site)
+    if known is None:
+        number = writing.tx.add_quarantined(new)
+    else:
+        number = known.id
+        writing.tx.count_attempt(number)
+    writing.record(_held(suspect, reasons, number, new.digest))
+    return known is None
 
 
 def new_row(suspect: Suspect, verdict: Verdict, original: SealedOriginal) -> NewQuarantined:
@@ -246,7 +249,7 @@ def _check_undecided(row: QuarantineRow) -> None:
         raise UsageError(f"Object {row.id} of the quarantine is {row.state} already.")
 
 
-def _held(suspect: Suspect, verdict: Verdict, number: int, digest: bytes) -> AccessEvent:
+def _held(suspect: Suspect, reasons: tuple[str, ...], number: int, digest: bytes) -> AccessEvent:
     principal = suspect.principal
     return AccessEvent(
         action="quarantine",
@@ -260,7 +263,7 @@ def _held(suspect: Suspect, verdict: Verdict, number: int, digest: bytes) -> Acc
             "quarantine": number,
             "instance": suspect.sop_instance,
             "received": digest.hex(),
-            "reasons": list(verdict.reasons),
+            "reasons": list(reasons),
         },
     )
 

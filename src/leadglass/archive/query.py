@@ -71,11 +71,8 @@ def query(archive: "Archive", principal: Principal, request: QueryRequest) -> It
         record_refusal(archive.committer, principal, "query", request.peer, error)
         raise
     complete = len(first) < LOOK_AHEAD
-    archive.committer.run(
-        lambda writing: writing.record(
-            _event(principal, request, level, "query", min(len(first), archive.max_answers), complete)
-        )
-    )
+    event = _event(principal, request, level, "query", min(len(first), archive.max_answers), complete)
+    archive.committer.record(event).result()
     return _first_and_rest(archive, principal, request, level, first, rows, complete)
 
 

@@ -153,7 +153,7 @@ def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) ->
         record_refusal(archive.committer, principal, "retrieve", request.peer, error)
         raise
     if not rows:
-        archive.committer.run(lambda writing: writing.record(nothing_found(principal, request)))
+        archive.committer.record(nothing_found(principal, request)).result()
     accesses = {row.study_id: Access.of(principal, row.study_id, row.study_uid, request.peer) for row in rows}
     archive.ledger.begin(accesses.values())
     return Retrieval(archive, rows, accesses)
