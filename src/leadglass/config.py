@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from leadglass.archive.archive import DEFAULT_MAX_ANSWERS, ArchiveConfig
 from leadglass.archive.disk import DEFAULT_RESERVE
+from leadglass.archive.holdings import DEFAULT_MAX_ANSWERS, ArchiveConfig
 from leadglass.archive.openid import OpenIdConfig
 from leadglass.archive.sessions import SessionLimits
 from leadglass.archive.suspension import DEFAULT_OBJECTS, DEFAULT_SECONDS, SuspensionLimits

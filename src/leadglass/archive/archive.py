@@ -1,99 +1,60 @@
 """The open archive: its parts, put together once, and the order in which they open and close."""
 
 import os
-import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from leadglass.archive.access import AccessLedger
+from leadglass.archive.admission import DeviceBook
 from leadglass.archive.committer import LocalCommitter
 from leadglass.archive.credentials import Credentials
 from leadglass.archive.devices import Registry
 from leadglass.archive.directory import DataDirectory
-from leadglass.archive.disk import DEFAULT_RESERVE, DiskReserve
 from leadglass.archive.enrolment import Enrolments, Parts
+from leadglass.archive.holdings import ArchiveConfig, Holdings, Stores
 from leadglass.archive.housekeeping import Housekeeping
 from leadglass.archive.journal import Journal
 from leadglass.archive.lockouts import Lockouts
-from leadglass.archive.openid import OpenIdConfig, Provider
+from leadglass.archive.openid import Provider
 from leadglass.archive.passkeys import Passkeys
 from leadglass.archive.preparation import Preparation
 from leadglass.archive.provision import issue, provision
-from leadglass.archive.quarantine import QuarantineKeys
-from leadglass.archive.refusals import RefusalRecorder
-from leadglass.archive.sessions import SessionLimits, Sessions
+from leadglass.archive.sessions import Sessions
 from leadglass.archive.signin import SignIn
-from leadglass.archive.studykeys import Keyring, Salts, open_wrapped
-from leadglass.archive.suspension import SuspensionLimits
+from leadglass.archive.studykeys import Keyring, Salts
 from leadglass.archive.tokens import Tokens
-from leadglass.archive.users import Clock, Users
+from leadglass.archive.users import User, UserBook, Users, now_us
 from leadglass.archive.writers import begin_chain, close_chain
 from leadglass.crypto.certificates import parse_certificate
 from leadglass.crypto.keys import KeyDirectory, KeyFile
 from leadglass.index.index import Index
-from leadglass.index.rows import InstanceRow
-from leadglass.inspection.engines import Engines
-from leadglass.model import DataSetLimits
+from leadglass.model import Principal
 from leadglass.pack.backend import FilesystemBackend
-from leadglass.pack.format import Location, StudyKey
-from leadglass.pack.reader import ObjectReader
 from leadglass.pack.recovery import Recovery
 from leadglass.pack.store import PackStore
-from leadglass.pack.writer import StoredObject
 
-DEFAULT_MAX_ANSWERS = 10_000
+__all__ = ["Archive", "ArchiveConfig", "create_archive", "now_us", "open_archive"]
+
 DEFAULT_HTTPS_PORT = 8443
 
 
-def now_us() -> int:
-    return time.time_ns() // 1000
-
-
-@dataclass(frozen=True, slots=True)
-class ArchiveConfig:
-    """`reserve_bytes` of free disk below which stores are refused; `max_answers` of one query."""
-
-    reserve_bytes: int = DEFAULT_RESERVE
-    max_answers: int = DEFAULT_MAX_ANSWERS
-    pack_bytes: int = 1024**3
-    limits: DataSetLimits = field(default_factory=DataSetLimits)
-    #: What sessions, tokens and lock-outs go by.
-    clock: Clock = now_us
-    sessions: SessionLimits = field(default_factory=SessionLimits)
-    openid: OpenIdConfig | None = None
-    #: What reads along beside inspection: nothing unless configured.
-    engines: Engines = field(default_factory=Engines)
-    suspension: SuspensionLimits = field(default_factory=SuspensionLimits)
-
-
-class Archive:
+class Archive(Holdings):
     """Everything a verb needs. Made by `open_archive`; close it to write the closing events."""
 
     def __init__(self, directory: DataDirectory, keys: KeyDirectory, config: ArchiveConfig) -> None:
         root = keys.root()
-        self.directory = directory
+        index = Index.open(directory.index, root.derive("index"))
+        packs = PackStore(FilesystemBackend(directory.packs), index.archive_id, config.pack_bytes)
+        self.repaired = _in_words(packs.recover(index.pack_ends()))
+        self.salts = Salts(root, index.archive_id)
+        self.mac_key = root.derive("log-mac")
+        head = begin_chain(index, self.mac_key, self.salts)
+        self._writer = LocalCommitter(index, Journal(self.mac_key, head), self.salts)
+        keyring = Keyring(root, index.archive_id, index)
+        super().__init__(Stores(directory, root, index, packs, keyring, self._writer), config)
         self.keys = keys
-        self.limits = config.limits
-        self.engines = config.engines
-        self.suspension = config.suspension
         self.clock = config.clock
         #: Where the web door listens while one does, so that links lead there.
         self.https_port = DEFAULT_HTTPS_PORT
-        self.max_answers = config.max_answers
-        self.disk = DiskReserve(directory.path, config.reserve_bytes)
-        self.index = Index.open(directory.index, root.derive("index"))
-        self.archive_id = self.index.archive_id
-        self.packs = PackStore(FilesystemBackend(directory.packs), self.archive_id, config.pack_bytes)
-        self.repaired = _in_words(self.packs.recover(self.index.pack_ends()))
-        self.keyring = Keyring(root, self.archive_id, self.index)
-        self.quarantine_keys = QuarantineKeys(root, self.archive_id)
-        self.salts = Salts(root, self.archive_id)
-        self.mac_key = root.derive("log-mac")
-        head = begin_chain(self.index, self.mac_key, self.salts)
-        self.committer = LocalCommitter(self.index, Journal(self.mac_key, head), self.salts)
-        self.ledger = AccessLedger(self.committer)
-        self.refusals = RefusalRecorder(self.committer)
         self.registry = Registry(self.index, self.committer, parse_certificate(keys.read(KeyFile.CA_CERTIFICATE)).der)
         self.users = Users(self.index, self.committer, config.clock)
         self.provider = None if config.openid is None else Provider(config.openid, self.users, config.clock)
@@ -123,28 +84,22 @@ class Archive:
             (self.ledger.close_idle, self.refusals.flush_past, self.sessions.sweep, self.preparation.look)
         )
 
-    def open(self, row: InstanceRow) -> ObjectReader:
-        """A verified reader of one instance's bytes. Raises VerificationFailed."""
-        location = Location(row.location.pack, row.location.offset, row.location.length)
-        return self.packs.reader(
-            location, row.object_id, lambda wrapped: open_wrapped(self._key_of(row, wrapped.study_key), wrapped)
-        )
+    @property
+    def devices(self) -> DeviceBook:
+        return self.registry.book
 
-    def open_stored(self, stored: StoredObject, key: StudyKey) -> ObjectReader:
-        """The same for an object that the index does not know yet."""
-        return self.packs.reader(stored.location, stored.object_id, lambda wrapped: open_wrapped(key, wrapped))
+    @property
+    def people(self) -> UserBook:
+        return self.users.book
 
-    def _key_of(self, row: InstanceRow, key_id: int) -> StudyKey:
-        """Its study's key. One that a steward moved into the owner's study stays sealed under the key of the claim that
-        it arrived with, since stored bytes never change."""
-        known = self.keyring.opened(row.study_uid, key_id)
-        if known is not None:
-            return known
-        key = self.keyring.of_study(self.index.study(row.study_id))
-        if key.id == key_id:
-            return key
-        claims = (self.keyring.of_study(study) for study in self.index.studies(row.study_uid))
-        return next((claimed for claimed in claims if claimed.id == key_id), key)
+    def suspend(self, device: str, objects: int) -> None:
+        self.registry.suspend(device, objects)
+
+    def user_by_passcode(self, name: str, passcode: str, peer: str) -> User:
+        return self.sign_in.with_passcode(name, passcode, peer)
+
+    def principal_by_token(self, token: str) -> Principal | None:
+        return None if self.provider is None else self.provider.principal(token)
 
     def close(self) -> None:
         """Settle, then release the lock."""
@@ -159,7 +114,7 @@ class Archive:
         with ExitStack() as steps:  # the last one first; when one fails the others are still done
             steps.callback(self.index.close)
             steps.callback(self.packs.close)
-            steps.callback(self.committer.close)
+            steps.callback(self._writer.close)
             steps.callback(self.committer.run, close_chain)
             steps.callback(self.refusals.flush)
             steps.callback(self.ledger.close_idle, 0)

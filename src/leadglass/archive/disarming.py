@@ -27,7 +27,7 @@ from leadglass.model import AccessEvent, Outcome
 from leadglass.pack.writer import ObjectWriter, StoredObject
 
 if TYPE_CHECKING:
-    from leadglass.archive.archive import Archive
+    from leadglass.archive.holdings import Holdings
 
 #: What is cut away of an object, whatever else was found in it and pardoned.
 _CUT: Final = frozenset({Reason.TRAILING.code, Reason.PRIVATE_PAYLOAD.code})
@@ -66,7 +66,7 @@ class _Rewritten:
     removed: tuple[str, ...]
 
 
-def disarm(archive: "Archive", armed: Armed, then: Then) -> Placed:
+def disarm(archive: "Holdings", armed: Armed, then: Then) -> Placed:
     """Store what is left of an object, and its original in quarantine. `then` runs in the same transaction.
 
     Raises DataSetError, with nothing kept but the sealed original, when it cannot be disarmed: it is to be held back.
@@ -94,7 +94,7 @@ def disarm(archive: "Archive", armed: Armed, then: Then) -> Placed:
     return placed
 
 
-def _planned(archive: "Archive", armed: Armed) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+def _planned(archive: "Holdings", armed: Armed) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
     """The edits, and the elements that they take out."""
     offsets = [each.offset for each in armed.verdict.findings if each.reason is Reason.PRIVATE_PAYLOAD]
     survey = Survey(armed.incoming.syntax, archive.limits, offsets)
@@ -108,7 +108,7 @@ def _planned(archive: "Archive", armed: Armed) -> tuple[tuple[Edit, ...], tuple[
 
 
 def _rewrite(
-    archive: "Archive", armed: Armed, edits: tuple[Edit, ...], removed: tuple[str, ...], written: ObjectWriter
+    archive: "Holdings", armed: Armed, edits: tuple[Edit, ...], removed: tuple[str, ...], written: ObjectWriter
 ) -> _Rewritten:
     """Seal the edited stream, and look at it as at anything that arrives: what is left must be clean, but for what a
     steward has pardoned."""

@@ -22,7 +22,7 @@ from leadglass.model import AccessEvent, Outcome
 from leadglass.pack.writer import ObjectWriter
 
 if TYPE_CHECKING:
-    from leadglass.archive.archive import Archive
+    from leadglass.archive.holdings import Holdings
 
 #: Plain bytes above which a pack is synced before its object is placed.
 SYNCED_FIRST = 8 * 1024 * 1024
@@ -70,7 +70,7 @@ class Placing:
     """`written` holds the sealed object, finished and not necessarily synced. `then` runs in the transaction, once the
     object has its place there, and may undo it by raising."""
 
-    archive: "Archive"
+    archive: "Holdings"
     incoming: Incoming
     written: ObjectWriter
     then: Then = as_placed

@@ -30,6 +30,7 @@ from leadglass.pack.writer import ObjectWriter, StoredObject
 
 if TYPE_CHECKING:
     from leadglass.archive.archive import Archive
+    from leadglass.archive.holdings import Holdings
 
 #: Days after which an object that nobody has decided about is overdue.
 DAYS_TO_DECIDE = 30
@@ -87,14 +88,14 @@ class SealedOriginal:
     wrapped: bytes
 
 
-def seal_original(archive: "Archive", written: ObjectWriter, layout: bytes) -> SealedOriginal:
+def seal_original(archive: "Holdings", written: ObjectWriter, layout: bytes) -> SealedOriginal:
     key, wrapped = archive.quarantine_keys.new()
     stored = written.finish(key, layout)
     written.sync()
     return SealedOriginal(written, stored, key, wrapped)
 
 
-def hold(archive: "Archive", suspect: Suspect, verdict: Verdict, original: SealedOriginal) -> Quarantined:
+def hold(archive: "Holdings", suspect: Suspect, verdict: Verdict, original: SealedOriginal) -> Quarantined:
     """Keep the object sealed, once however often it is sent; durable when this returns the error to be answered."""
     new = new_row(suspect, verdict, original)
 
@@ -138,7 +139,7 @@ def new_row(suspect: Suspect, verdict: Verdict, original: SealedOriginal) -> New
     )
 
 
-def is_pardoned(archive: "Archive", site: str, digest: bytes) -> bool:
+def is_pardoned(archive: "Holdings", site: str, digest: bytes) -> bool:
     """Whether a steward of the site has released these very bytes."""
     row = archive.index.quarantined(digest, site)
     return row is not None and row.state == "released"
@@ -159,7 +160,7 @@ def quarantine_row(archive: "Archive", principal: Principal, number: int) -> Qua
     return row
 
 
-def open_quarantined(archive: "Archive", row: QuarantineRow) -> ObjectReader:
+def open_quarantined(archive: "Holdings", row: QuarantineRow) -> ObjectReader:
     """For the verbs of this room only: release, fsck, re-inspection. Raises NotFound, VerificationFailed."""
     key = archive.quarantine_keys.open(row)
     location = Location(row.location.pack, row.location.offset, row.location.length)

@@ -13,7 +13,7 @@ from leadglass.errors import DataSetError, LeadglassError, OutOfResources
 from leadglass.model import AccessEvent, Attributes, Level, Operation, Outcome, Principal
 
 if TYPE_CHECKING:
-    from leadglass.archive.archive import Archive
+    from leadglass.archive.holdings import Holdings
 
 T = TypeVar("T")
 #: Answers fetched before the event is written; a shorter answer is recorded with its exact number at once.
@@ -53,7 +53,7 @@ def level_of(identifier: Attributes, root: tuple[Level, ...]) -> Level:
     return level
 
 
-def query(archive: "Archive", principal: Principal, request: QueryRequest) -> Iterator[Attributes]:
+def query(archive: "Holdings", principal: Principal, request: QueryRequest) -> Iterator[Attributes]:
     """Answers one by one. Raises NotAuthorised and DataSetError before the first, OutOfResources after the last
     allowed one when there are more: a capped answer never looks complete."""
     try:
@@ -85,7 +85,7 @@ class Page:
 
 
 def query_page(
-    archive: "Archive",
+    archive: "Holdings",
     principal: Principal,
     request: QueryRequest,
     make: Callable[[Page], T],
@@ -114,7 +114,7 @@ def query_page(
 
 
 def _first_and_rest(
-    archive: "Archive",
+    archive: "Holdings",
     principal: Principal,
     request: QueryRequest,
     level: Level,
@@ -136,7 +136,7 @@ def _first_and_rest(
             archive.committer.record(_event(principal, request, level, "query-end", sent, True))
 
 
-def supported_keys(archive: "Archive", level: Level) -> frozenset[int]:
+def supported_keys(archive: "Holdings", level: Level) -> frozenset[int]:
     return archive.index.supported(level)
 
 

@@ -20,7 +20,7 @@ from leadglass.index.rows import InstanceRow
 from leadglass.model import AccessEvent, Attributes, DataSetLimits, Operation, Outcome, Principal
 
 if TYPE_CHECKING:
-    from leadglass.archive.archive import Archive
+    from leadglass.archive.holdings import Holdings
     from leadglass.pack.reader import ObjectReader
 
 __all__ = ["InstanceRow", "Retrieval", "opened", "retrieve"]
@@ -37,7 +37,7 @@ class Retrieval:
     """The instances that a request names and its principal may see, in order of series and instance number. A context
     manager: leaving it ends the retrieval."""
 
-    archive: "Archive"
+    archive: "Holdings"
     instances: tuple[InstanceRow, ...]
     accesses: dict[int, Access]
 
@@ -103,7 +103,7 @@ class Retrieval:
 
 
 def opened(
-    archive: "Archive",
+    archive: "Holdings",
     instance: InstanceRow,
     wanted: frozenset[int] = frozenset(),
     limits: DataSetLimits | None = None,
@@ -137,7 +137,7 @@ def _uid(elements: Mapping[int, Element]) -> str:
     return "" if found is None else found.value.rstrip(b"\0 ").decode("ascii", "replace")
 
 
-def retrieve(archive: "Archive", principal: Principal, request: QueryRequest) -> Retrieval:
+def retrieve(archive: "Holdings", principal: Principal, request: QueryRequest) -> Retrieval:
     """Locate what an identifier names; its begin events are durable when this returns.
 
     Raises NotAuthorised, DataSetError, and IdentifierError when the unique key of the level is missing

@@ -33,7 +33,7 @@ from leadglass.model import Operation, Principal
 from leadglass.pack.writer import StoredObject
 
 if TYPE_CHECKING:
-    from leadglass.archive.archive import Archive
+    from leadglass.archive.holdings import Holdings
 
 #: What tells one instance from another; the rest describes patient, study and series, which are mostly known.
 OWN_TAGS = frozenset(
@@ -75,7 +75,7 @@ class StoreSession:
     """One object being received. Use as a context manager: leaving it without `finish` gives everything up. `study` and
     `series` are the UIDs that `finish` found, "" before."""
 
-    def __init__(self, archive: "Archive", principal: Principal, received: Received) -> None:
+    def __init__(self, archive: "Holdings", principal: Principal, received: Received) -> None:
         authorise(principal, received.operation)
         _check_sop_class(principal, received)
         archive.disk.check()
@@ -259,7 +259,7 @@ class _OtherStudyError(DataSetError):
     dimse_status = 0xA901  # of the same range: what was announced does not match, PS3.18 Table I.2-2
 
 
-def record_refused_store(archive: "Archive", principal: Principal, received: Received, error: LeadglassError) -> None:
+def record_refused_store(archive: "Holdings", principal: Principal, received: Received, error: LeadglassError) -> None:
     record_refusal(archive.committer, principal, "store", received.peer, error, {"instance": received.sop_instance})
 
 
@@ -272,7 +272,7 @@ def _refusing() -> Iterator[None]:
         raise _NotScannedError(error.message, error.remedy) from error
 
 
-def _started(archive: "Archive", inspector: Inspector) -> Scans:
+def _started(archive: "Holdings", inspector: Inspector) -> Scans:
     with _refusing():
         return archive.engines.start(inspector.findings)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from leadglass.model import AccessEvent, Outcome, Principal
 
 if TYPE_CHECKING:
-    from leadglass.archive.archive import Archive
+    from leadglass.archive.holdings import Holdings
 
 
 DEFAULT_OBJECTS: Final = 20
@@ -26,19 +26,19 @@ class SuspensionLimits:
     seconds: int = DEFAULT_SECONDS
 
 
-def watch(archive: "Archive", principal: Principal) -> None:
+def watch(archive: "Holdings", principal: Principal) -> None:
     """After an object of this sender was held back. A device is suspended, which ends its associations; for anybody
     else there is an event only, since a user's account is not the program that sends."""
     limits = archive.suspension
     since = time.time_ns() // 1000 - limits.seconds * 1_000_000
-    device = archive.registry.book.devices.get(principal.name) if principal.kind == "device" else None
+    device = archive.devices.devices.get(principal.name) if principal.kind == "device" else None
     if device is not None:
         since = max(since, device.resumed or 0)
     objects = archive.index.held_since(principal.label, since)
     if device is None and objects % limits.objects == 0:
         archive.committer.record(_alert(principal, objects))
     elif device is not None and device.suspended is None and objects >= limits.objects:
-        archive.registry.suspend(device.name, objects)
+        archive.suspend(device.name, objects)
 
 
 def _alert(principal: Principal, objects: int) -> AccessEvent:

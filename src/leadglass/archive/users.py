@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,10 @@ User = AccountRow
 #: Now, in µs since 1970 UTC.
 Clock = Callable[[], int]
 T = TypeVar("T")
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
 
 
 @dataclass(frozen=True, slots=True)

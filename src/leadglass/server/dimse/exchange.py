@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from leadglass.archive.archive import Archive
+from leadglass.archive.holdings import Holdings
 from leadglass.archive.refusals import record_refusal
 from leadglass.dicom.attributes import decode_attributes
 from leadglass.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
@@ -35,7 +35,7 @@ class Exchange(Protocol):
 class Desk:
     """The association as its services see it."""
 
-    archive: Archive
+    archive: Holdings
     principal: Principal
     association: Association
     connection: Connection

@@ -6,8 +6,8 @@ A workstation may know its users by names that nobody has here: these stay claim
 from dataclasses import dataclass
 
 from leadglass.archive.admission import AssociationRefused, Refusal
-from leadglass.archive.archive import Archive
 from leadglass.archive.devices import Device
+from leadglass.archive.holdings import Holdings
 from leadglass.archive.users import User, UserBook
 from leadglass.dimse.items import UserIdentity
 from leadglass.errors import NotAuthenticated, NotAuthorised, NotAvailable
@@ -43,25 +43,24 @@ def people_of(device: Device, book: UserBook) -> tuple[User, ...]:
     return enabled
 
 
-def verified(archive: Archive, identity: UserIdentity | None, peer: str, device: str) -> Verified | None:
+def verified(archive: Holdings, identity: UserIdentity | None, peer: str, device: str) -> Verified | None:
     """The user who has proved who it is; None when no proof was offered, or of a kind that nobody here can check.
     Raises AssociationRefused when the proof is no good."""
     try:
         if identity is not None and identity.type == USERNAME_AND_PASSCODE:
             return _by_passcode(archive, identity, peer)
-        if identity is not None and identity.type == JSON_WEB_TOKEN and archive.provider is not None:
-            book = archive.users.book
-            principal = archive.provider.principal(identity.primary.decode("ascii", "replace"))
-            return Verified(principal, book.by_id.get(principal.account))
+        if identity is not None and identity.type == JSON_WEB_TOKEN:
+            principal = archive.principal_by_token(identity.primary.decode("ascii", "replace"))
+            return None if principal is None else Verified(principal, archive.people.by_id.get(principal.account))
     except (NotAuthenticated, NotAuthorised, NotAvailable):
         raise AssociationRefused(Refusal.USER, device) from None
     return None
 
 
-def _by_passcode(archive: Archive, identity: UserIdentity, peer: str) -> Verified | None:
+def _by_passcode(archive: Holdings, identity: UserIdentity, peer: str) -> Verified | None:
     name = identity.primary.decode("utf-8", "replace")
-    if name not in archive.users.book.by_name:
+    if name not in archive.people.by_name:
         return None
-    account = archive.sign_in.with_passcode(name, identity.secondary.decode("utf-8", "replace"), peer)
+    account = archive.user_by_passcode(name, identity.secondary.decode("utf-8", "replace"), peer)
     roles = frozenset(map(Role, account.roles))
     return Verified(Principal(kind="user", name=name, roles=roles, site=account.site), account)

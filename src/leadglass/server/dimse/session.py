@@ -8,8 +8,8 @@ from typing import Protocol
 import structlog
 
 from leadglass.archive.admission import AssociationRefused, Refusal, admit, narrowed, principal_of
-from leadglass.archive.archive import Archive
 from leadglass.archive.devices import Device
+from leadglass.archive.holdings import Holdings
 from leadglass.archive.refusals import RefusedPeer
 from leadglass.archive.users import User
 from leadglass.crypto.certificates import peer_fingerprint
@@ -85,7 +85,7 @@ class Session:
     """`device` is empty until the peer is admitted; `between_messages` is when it may be ended without harm. It ends
     when one of the users that it `rests_on` no longer stands (UserBook.stands)."""
 
-    def __init__(self, archive: Archive, config: DoorConfig, connection: Connection, house: House) -> None:
+    def __init__(self, archive: Holdings, config: DoorConfig, connection: Connection, house: House) -> None:
         self.connection = connection
         self.device = ""
         self.fingerprint = ""
@@ -160,7 +160,7 @@ class Session:
             if rejection(rq) is not None:
                 raise AssociationRefused(Refusal.APPLICATION_CONTEXT)
             device = admit(
-                self._archive.registry.book,
+                self._archive.devices,
                 self.fingerprint,
                 rq.calling_ae,
                 rq.called_ae,
@@ -183,9 +183,9 @@ class Session:
 
     def _rest_on(self, device: Device, user: Verified | None) -> None:
         """Raises AssociationRefused when somebody was disabled or reset since. A change after this cuts the session."""
-        accounts = people_of(device, self._archive.users.book)
+        accounts = people_of(device, self._archive.people)
         self.rests_on = accounts if user is None or user.account is None else (*accounts, user.account)
-        if not all(map(self._archive.users.book.stands, self.rests_on)):
+        if not all(map(self._archive.people.stands, self.rests_on)):
             raise AssociationRefused(Refusal.USER, device.name)
 
     def _reject(self, rq: AssociateRq, refused: AssociationRefused) -> None:
