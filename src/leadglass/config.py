@@ -50,6 +50,7 @@ class DimseTable(_Table):
     idle_seconds: _Seconds = 120.0
     send_seconds: _Seconds = 120.0
     drain_seconds: _Seconds = 10.0
+    processes: Annotated[int, Field(ge=0, le=256)] = 0
     associations: Annotated[int, Field(ge=1, le=10_000)] = 512
     associations_per_device: Annotated[int, Field(ge=1, le=10_000)] = 256
     strangers: Annotated[int, Field(ge=1, le=10_000)] = 512

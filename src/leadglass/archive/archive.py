@@ -18,6 +18,7 @@ from leadglass.archive.openid import Provider
 from leadglass.archive.passkeys import Passkeys
 from leadglass.archive.preparation import Preparation
 from leadglass.archive.provision import issue, provision
+from leadglass.archive.refusals import RefusalRecorder, RefusedPeer
 from leadglass.archive.sessions import Sessions
 from leadglass.archive.signin import SignIn
 from leadglass.archive.studykeys import Keyring, Salts
@@ -55,7 +56,10 @@ class Archive(Holdings):
         self.clock = config.clock
         #: Where the web door listens while one does, so that links lead there.
         self.https_port = DEFAULT_HTTPS_PORT
-        self.registry = Registry(self.index, self.committer, parse_certificate(keys.read(KeyFile.CA_CERTIFICATE)).der)
+        self.refusals = RefusalRecorder(self.committer)
+        #: Our own certificate authority (DER).
+        self.authority = parse_certificate(keys.read(KeyFile.CA_CERTIFICATE)).der
+        self.registry = Registry(self.index, self.committer, self.authority)
         self.users = Users(self.index, self.committer, config.clock)
         self.provider = None if config.openid is None else Provider(config.openid, self.users, config.clock)
         self.tokens = Tokens(self.index, self.committer, self.users, config.clock, self.provider)
@@ -91,6 +95,9 @@ class Archive(Holdings):
     @property
     def people(self) -> UserBook:
         return self.users.book
+
+    def refuse(self, peer: RefusedPeer) -> None:
+        self.refusals.record(peer)
 
     def suspend(self, device: str, objects: int) -> None:
         self.registry.suspend(device, objects)

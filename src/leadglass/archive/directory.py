@@ -82,6 +82,11 @@ class DataDirectory:
             raise NotAvailable("Another process has this archive open.", "Stop it, or wait until it is done.") from None
         self._lock = descriptor
 
+    @property
+    def locked_by(self) -> int:
+        """The descriptor that holds the lock: whoever has a copy holds it too."""
+        return self._lock
+
     def unlock(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)

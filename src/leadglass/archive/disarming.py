@@ -79,7 +79,7 @@ def disarm(archive: "Holdings", armed: Armed, then: Then) -> Placed:
     except BaseException:
         written.abandon()
         raise
-    incoming = replace(armed.incoming, stored=rewritten.stored, scan=rewritten.scan)
+    incoming = replace(armed.incoming, stored=rewritten.stored, scan=replace(rewritten.scan, pixel_data=None))
     was = _Was(
         new_row(armed.suspect, armed.verdict, armed.original),
         armed.suspect,

@@ -13,7 +13,7 @@ from leadglass.archive.directory import DataDirectory
 from leadglass.archive.disk import DEFAULT_RESERVE, DiskReserve
 from leadglass.archive.openid import OpenIdConfig
 from leadglass.archive.quarantine import QuarantineKeys
-from leadglass.archive.refusals import RefusalRecorder
+from leadglass.archive.refusals import RefusedPeer
 from leadglass.archive.sessions import SessionLimits
 from leadglass.archive.studykeys import Keyring, open_wrapped
 from leadglass.archive.suspension import SuspensionLimits
@@ -75,7 +75,6 @@ class Holdings(ABC):
         self.disk = DiskReserve(stores.directory.path, config.reserve_bytes)
         self.quarantine_keys = QuarantineKeys(stores.root, self.archive_id)
         self.ledger = AccessLedger(self.committer)
-        self.refusals = RefusalRecorder(self.committer)
 
     @property
     @abstractmethod
@@ -86,6 +85,10 @@ class Holdings(ABC):
     @abstractmethod
     def people(self) -> UserBook:
         """The newest snapshot of the users."""
+
+    @abstractmethod
+    def refuse(self, peer: RefusedPeer) -> None:
+        """A connection or association was refused: on record, or counted, when this returns."""
 
     @abstractmethod
     def suspend(self, device: str, objects: int) -> None:

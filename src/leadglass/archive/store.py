@@ -7,7 +7,7 @@ has to be cut first, `quarantine` what is held back.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -208,7 +208,7 @@ class StoreSession:
             claim=keyed.claim,
             keyed=keyed,
             attributes=attributes,
-            scan=verdict.scan,
+            scan=replace(verdict.scan, pixel_data=None),
             sop_class=self._received.sop_class,
             syntax=self._syntax,
             stored=stored,

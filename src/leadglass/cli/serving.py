@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ from leadglass.archive.provision import server_chains
 from leadglass.cli.process import keep_buffers
 from leadglass.config import load
 from leadglass.crypto.keys import KeyDirectory, same_device
+from leadglass.errors import NotAvailable
 from leadglass.server.control import ControlDoor
 from leadglass.server.dimse.listener import Listener
+from leadglass.server.dimse.receiver import Premises, fork_receivers
 from leadglass.server.selfaudit import SelfAudit
 from leadglass.server.web.door import WebDoor
 from leadglass.server.web.viewer import REMEDY, Bundle
@@ -52,7 +55,12 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int,
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     settings = load(config)
     chains = server_chains(KeyDirectory.open(keys))
-    archive = open_archive(data, keys, settings.archive_config())
+    archive_config, door = settings.archive_config(), settings.dimse.config()
+    # What is loaded by now stays: the collector need not look at it again and again, nor copy it after a fork.
+    gc.freeze()
+    premises = Premises(data, keys, archive_config, door, chains)
+    receivers = fork_receivers(premises, door.processes or len(os.sched_getaffinity(0)))
+    archive = open_archive(data, keys, archive_config)
     try:
         for repair in archive.repaired:
             log.warning("repaired", what=repair)
@@ -60,11 +68,10 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int,
             log.warning("data and keys are on one device: whoever takes it has both")
         if Bundle.load() is None:
             log.warning("served without the viewer", remedy=REMEDY)
-        # What is loaded by now stays: the collector need not look at it again and again.
         gc.freeze()
         # Each stored object makes some hundred short-lived tuples and no cycles.
         gc.set_threshold(20_000)
-        listener = Listener(archive, settings.dimse.config(), chains, host, dimse_port)
+        listener = Listener(archive, door, receivers, host, dimse_port)
         web = WebDoor(archive, settings.web.config(), chains, host, https_port)
         control = ControlDoor(archive, settings.dimse.drain_seconds)
         doors = (listener.address, web.address)
@@ -84,6 +91,8 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int,
         control.close()
         web.close()
         listener.close()
+        if listener.failed.is_set():
+            raise NotAvailable("A receiving process is gone.", "Start again; nothing acknowledged is lost.")
     finally:
         # A thread that outlasted its drain time may still write to a pack: only our end releases the lock.
         archive.settle()

@@ -35,14 +35,14 @@ class Index:
     """Reading is for any thread; `begin` is for one thread at a time. An iterator that a method returns holds a
     reader's connection and snapshot until it ends or is closed, except where it says that it reads in pages."""
 
-    def __init__(self, writer: Engine, readers: Engine) -> None:
-        self._writer = writer
+    def __init__(self, readers: Engine, writer: Engine | None) -> None:
         self._readers = readers
-        self._pooled = writer.raw_connection()
-        connection: Any = self._pooled.driver_connection
-        self._connection = connection
+        self._writer = writer
+        self._pooled = None if writer is None else writer.raw_connection()
+        self._connection: Any = None if self._pooled is None else self._pooled.driver_connection
         self._terms = Terms()
-        self.archive_id = bytes(connection.execute("SELECT archive_id FROM archive").fetchone()[0])
+        query = "SELECT archive_id FROM archive"
+        self.archive_id = bytes(self._read(lambda cursor: cursor.execute(query).fetchone()[0]))
 
     @classmethod
     def create(cls, path: Path, key: bytes, archive_id: bytes) -> "Index":
@@ -57,12 +57,18 @@ class Index:
         """Raises RefusedForSafety when the file is missing, the key is wrong, or a newer program wrote it."""
         with _migrated(path, key):
             pass
-        return cls(engine(path, key, writing=True), engine(path, key, writing=False))
+        return cls(engine(path, key, writing=False), engine(path, key, writing=True))
+
+    @classmethod
+    def attach(cls, path: Path, key: bytes) -> "Index":
+        """For reading only, beside the process that writes. Raises as `open`."""
+        return cls(engine(path, key, writing=False), None)
 
     def close(self) -> None:
         self._readers.dispose()
-        self._pooled.close()
-        self._writer.dispose()
+        if self._pooled is not None and self._writer is not None:
+            self._pooled.close()
+            self._writer.dispose()
 
     # Writing
 

@@ -2,7 +2,6 @@
 
 import errno
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,6 +21,14 @@ class OpenPack:
     file: PackFile
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """`growing`: (number, end) of packs for one process to write; `last`: the highest number in use."""
+
+    growing: tuple[tuple[int, int], ...]
+    last: int
+
+
 class PackPool:
     """Hands out the pack that came back last, so that as few as possible grow. Thread-safe."""
 
@@ -32,13 +39,19 @@ class PackPool:
         self._lock = threading.Lock()
         self._free: list[OpenPack] = []
         self._resting: list[tuple[int, int]] = []
-        self._last: int | None = None
+        self._last = 0
 
-    def rest(self, packs: Iterable[tuple[int, int]], last: int) -> None:
-        """Take over (number, end) of packs on disk that may still grow; new ones are numbered after `last`."""
+    def rest(self, share: Share) -> None:
+        """Take over packs on disk that may still grow and that nobody else writes."""
         with self._lock:
-            self._resting = [(number, end) for number, end in packs if end < self._roll_at]
-            self._last = last
+            self._resting = [(number, end) for number, end in share.growing if end < self._roll_at]
+            self._last = share.last
+
+    def share(self, parts: int) -> list[Share]:
+        """Part with packs that rest here, for as many other processes to `rest` in theirs; one part stays."""
+        with self._lock:
+            resting, self._resting = self._resting, self._resting[:: parts + 1]
+            return [Share(tuple(resting[part :: parts + 1]), self._last) for part in range(1, parts + 1)]
 
     def lease(self) -> OpenPack:
         """OutOfResources if a new pack is needed and does not fit, NotAvailable if it fails otherwise."""
@@ -49,10 +62,7 @@ class PackPool:
         try:
             if resting is not None:
                 return OpenPack(*resting, self._backend.open(resting[0]))
-            number = self._next_number()
-            return OpenPack(
-                number, PACK_HEADER, self._backend.create(number, encode_pack_header(self._archive_id, number))
-            )
+            return self._new()
         except OSError as error:
             raise storage_error(error, "A pack could not be opened for writing") from error
 
@@ -88,11 +98,20 @@ class PackPool:
         for pack in free:
             pack.file.close()
 
+    def _new(self) -> OpenPack:
+        """The first number that is free: several processes make packs, and a file is made by one of them only."""
+        number = self._next_number()
+        while True:
+            try:
+                file = self._backend.create(number, encode_pack_header(self._archive_id, number))
+            except FileExistsError:
+                number = self._next_number()
+            else:
+                return OpenPack(number, PACK_HEADER, file)
+
     def _next_number(self) -> int:
         with self._lock:
-            if self._last is None:
-                self._last = max(self._backend.numbers(), default=0)
-            self._last += 1
+            self._last = max(self._last, max(self._backend.numbers(), default=0)) + 1
             return self._last
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from leadglass.pack import recovery
 from leadglass.pack.backend import Backend
 from leadglass.pack.format import Location
-from leadglass.pack.pool import PackPool, storage_error
+from leadglass.pack.pool import PackPool, Share, storage_error
 from leadglass.pack.reader import ObjectReader, Unwrap
 from leadglass.pack.recovery import FoundObject, Recovery
 from leadglass.pack.writer import ObjectWriter, Slabs
@@ -14,7 +14,7 @@ ROLL_AT = 1024**3
 
 
 class PackStore:
-    """Every pack of one archive. Thread-safe, but for `recover`. Only one process may write."""
+    """Every pack of one archive. Thread-safe, but for `recover`. Only one process may write a pack."""
 
     def __init__(self, backend: Backend, archive_id: bytes, roll_at: int = ROLL_AT) -> None:
         """`archive_id`: the archive's 16 random bytes. A pack of `roll_at` bytes takes no further object."""
@@ -44,8 +44,16 @@ class PackStore:
             inventory = recovery.recover(self._backend, self._archive_id, committed_ends)
         except OSError as error:
             raise storage_error(error, "The packs could not be recovered") from error
-        self._pool.rest(inventory.growing, inventory.last)
+        self._pool.rest(Share(inventory.growing, inventory.last))
         return inventory.recovery
+
+    def share(self, parts: int) -> list[Share]:
+        """After `recover`: packs that so many other processes take over with `join`, before any writer."""
+        return self._pool.share(parts)
+
+    def join(self, share: Share) -> None:
+        """In another process than the one that recovered: write these packs and new ones."""
+        self._pool.rest(share)
 
     def numbers(self) -> list[int]:
         """Every pack there is, ascending."""

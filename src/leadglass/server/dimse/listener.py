@@ -1,44 +1,65 @@
-"""The DIMSE listener: accepts TCP connections, counts them, and gives each a thread and a session."""
+"""The DIMSE listener: accepts TCP connections, counts them, and hands each to a receiving process."""
 
+import os
+import signal
 import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any
 
 import structlog
 
-from leadglass.archive.admission import AssociationRefused, DeviceBook, Refusal
+from leadglass.archive.admission import AssociationRefused, Refusal
 from leadglass.archive.archive import Archive
+from leadglass.archive.attachments import Attachment, books_of
 from leadglass.archive.refusals import RefusedPeer
-from leadglass.archive.users import UserBook
-from leadglass.crypto.tls import CertificateChain, server_context
-from leadglass.errors import LeadglassError, RefusedForSafety
-from leadglass.server.dimse.connection import Connection, Watchdog
-from leadglass.server.dimse.session import DoorConfig, Session
+from leadglass.errors import LeadglassError, NotAvailable, RefusedForSafety
+from leadglass.server.dimse.receiver import Receiver
+from leadglass.server.dimse.session import DoorConfig
 
 log = structlog.get_logger("dimse")
 BACKLOG = 512
+#: After a failed accept: by then a connection may have given its descriptor back.
+PAUSE_SECONDS = 0.5
+#: A receiver that has not taken a change in for so long is ended, so that the change bites.
+LEARNT_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Connection:
+    """`device` is empty until the peer is admitted."""
+
+    receiver: Receiver
+    source: str
+    device: str = ""
 
 
 class Listener:
-    """One TLS port. `serve` runs in its own thread; `close` ends it and every association."""
+    """One TLS port. `start` opens the receivers and accepts; `close` ends every association and the receivers."""
 
     def __init__(
-        self, archive: Archive, config: DoorConfig, chains: tuple[CertificateChain, ...], host: str, port: int
+        self, archive: Archive, config: DoorConfig, receivers: Sequence[Receiver], host: str, port: int
     ) -> None:
         self._archive = archive
         self._config = config
-        self._chains = chains
+        self._receivers = receivers
         self._lock = threading.Lock()
-        self._sessions: dict[Session, threading.Thread] = {}
-        self._per_device: Counter[str] = Counter()
-        self._anchors = archive.registry.book.anchors
-        self._context = server_context(chains, self._anchors)
-        self._watchdog = Watchdog()
-        self.draining = False
+        self._numbers = count(1)
+        self._connections: dict[int, _Connection] = {}
+        self._telling = threading.Lock()
+        self._closing = threading.Event()
+        #: Set when a receiver is gone that nobody ended.
+        self.failed = threading.Event()
         self._socket = _listen(host, port)
-        archive.registry.subscribe(self._on_registry_change)
-        archive.users.subscribe(self._on_users_change)
+        self._links = [self._attach(receiver) for receiver in receivers]
+        archive.registry.subscribe(lambda _: self._teach())
+        archive.users.subscribe(lambda _: self._teach())
         self._thread = threading.Thread(target=self._accept, name="dimse-listener", daemon=True)
 
     @property
@@ -47,119 +68,121 @@ class Listener:
         return name[0], name[1]
 
     def start(self) -> None:
+        """Raises NotAvailable when a receiver cannot be opened."""
+        archive, lock = self._archive, self._archive.directory.locked_by
+        shares = archive.packs.share(len(self._receivers))
+        opened = [
+            receiver.link.ask("open", books_of(archive), share, descriptors=(lock,))
+            for receiver, share in zip(self._receivers, shares, strict=True)
+        ]
+        for each in opened:
+            _ready(each)
         self._thread.start()
-
-    def seat(self, session: Session, device: str) -> None:
-        """Count an admitted session in. Raises AssociationRefused when the device or the archive has too many."""
-        with self._lock:
-            seated = sum(self._per_device.values())
-            if seated >= self._config.associations or self._per_device[device] >= self._config.associations_per_device:
-                raise AssociationRefused(Refusal.TOO_MANY, device)
-            # It may have been disabled since its admission. When the registry changes after this, it cuts the session.
-            self._archive.registry.book.owner_of(session.fingerprint, time.time_ns() // 1000)
-            self._per_device[device] += 1
 
     def close(self) -> None:
         """Stop accepting, let messages under way finish within the drain time, then cut what is left."""
-        self.draining = True
+        self._closing.set()
         # Closing alone would leave the accepting thread blocked.
         self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._socket.close()
-        for session, _ in self._live():
-            if session.between_messages:
-                session.connection.cut()
-        self._await_the_end()
-        for session, _ in self._live():
-            session.connection.cut()
-        self._await_the_end()
-        self._watchdog.close()
+        drained = {receiver.link.ask("drain"): receiver for receiver in self._receivers}
+        # Messages under way have their time, and what was cut then has as much to end.
+        _, late = wait(drained, 2 * self._config.drain_seconds + LEARNT_SECONDS)
+        for each in late:
+            drained[each].kill()
+        for receiver, link in zip(self._receivers, self._links, strict=True):
+            receiver.link.close()
+            link.join()
+            os.waitpid(receiver.pid, 0)
 
-    def _await_the_end(self) -> None:
-        """Of all associations, for one drain time together, however many there are."""
-        deadline = time.monotonic() + self._config.drain_seconds
-        for _, thread in self._live():
-            thread.join(max(0.0, deadline - time.monotonic()))
+    def _attach(self, receiver: Receiver) -> threading.Thread:
+        attachment = Attachment(self._archive)
+        receiver.link.serve({**attachment.verbs(), "seat": self._seat, "left": self._left})
+        run = partial(self._run, receiver, attachment)
+        thread = threading.Thread(target=run, name="receiver", daemon=True)
+        thread.start()
+        return thread
 
-    def _live(self) -> list[tuple[Session, threading.Thread]]:
+    def _run(self, receiver: Receiver, attachment: Attachment) -> None:
+        receiver.link.run()
+        if not self._closing.is_set():
+            log.critical("a receiving process is gone", pid=receiver.pid)
+            self.failed.set()
+            # As if a signal had come from outside: `serve` drains what is left, and ends.
+            os.kill(os.getpid(), signal.SIGTERM)
+        attachment.close()
+
+    def _seat(self, number: int, device: str, fingerprint: str) -> None:
+        """Count an admitted peer in. Raises AssociationRefused when the device or the archive has too many."""
         with self._lock:
-            return list(self._sessions.items())
+            seated = Counter(each.device for each in self._connections.values() if each.device)
+            if seated.total() >= self._config.associations or seated[device] >= self._config.associations_per_device:
+                raise AssociationRefused(Refusal.TOO_MANY, device)
+            # It may have been disabled since its admission. When the registry changes after this, it is cut.
+            self._archive.devices.owner_of(fingerprint, time.time_ns() // 1000)
+            self._connections[number].device = device
+
+    def _left(self, number: int) -> None:
+        with self._lock:
+            del self._connections[number]
+
+    def _teach(self) -> None:
+        """Every receiver knows of the change, and has cut whom it concerns, when this returns."""
+        with self._telling:
+            books = books_of(self._archive)
+            learnt = {receiver.link.ask("learn", books): receiver for receiver in self._receivers}
+            _, late = wait(learnt, LEARNT_SECONDS)
+        for each in late:
+            log.critical("a receiving process hangs and is ended", pid=learnt[each].pid)
+            learnt[each].kill()
 
     def _accept(self) -> None:
-        while not self.draining:
+        while not self._closing.is_set():
             try:
                 tcp, address = self._socket.accept()
             except OSError as error:
-                if self.draining:
+                if self._closing.is_set():
                     return
                 log.error("cannot accept a connection", error=error.strerror)
-                self._watchdog.pause()
+                self._closing.wait(PAUSE_SECONDS)
                 continue
-            try:
-                self._begin(tcp, address[0])
-            except (OSError, LeadglassError, RuntimeError) as error:
-                # The peer is gone, the refusal cannot be recorded, or there is no room for a thread: never the end.
-                log.error("cannot take a connection", peer=address[0], kind=type(error).__name__)
-                tcp.close()
+            with tcp:
+                try:
+                    self._hand_over(tcp, address[0])
+                except (OSError, LeadglassError) as error:
+                    # The receiver is gone, or the refusal cannot be recorded: never the end.
+                    log.error("cannot take a connection", peer=address[0], kind=type(error).__name__)
 
-    def _begin(self, tcp: socket.socket, source: str) -> None:
-        connection = Connection(tcp, source)
+    def _hand_over(self, tcp: socket.socket, source: str) -> None:
+        number = next(self._numbers)
         with self._lock:
-            strangers = Counter(each.connection.peer for each in self._sessions if not each.device)
-        # No single source may take every place and keep the others out.
-        if strangers.total() >= self._config.strangers or strangers[source] >= self._config.strangers_per_source:
-            connection.close()
-            self._archive.refusals.record(RefusedPeer(Refusal.TOO_MANY, source))
+            strangers = Counter(each.source for each in self._connections.values() if not each.device)
+            # No single source may take every place and keep the others out.
+            is_one_too_many = (
+                strangers.total() >= self._config.strangers or strangers[source] >= self._config.strangers_per_source
+            )
+            if not is_one_too_many:
+                busy = Counter(each.receiver.pid for each in self._connections.values())
+                receiver = min(self._receivers, key=lambda each: busy[each.pid])
+                self._connections[number] = _Connection(receiver, source)
+        if is_one_too_many:
+            self._archive.refuse(RefusedPeer(Refusal.TOO_MANY, source))
             return
-        session = Session(self._archive, self._config, connection, self)
-        thread = threading.Thread(target=self._run, args=(session,), name="association", daemon=True)
-        with self._lock:
-            self._sessions[session] = thread
-        self._watchdog.watch(connection)
         try:
-            thread.start()
-        except RuntimeError:
-            self._leave(session)
+            receiver.link.tell("begin", number, source, descriptors=(tcp.fileno(),))
+        except OSError:
+            self._left(number)
             raise
 
-    def _run(self, session: Session) -> None:
-        try:
-            session.run(self._context)
-        except Exception as error:  # noqa: BLE001 - one association must never end the others; its text may hold data
-            log.error("association ended by a defect", kind=type(error).__name__, peer=session.connection.peer)
-        finally:
-            self._leave(session)
 
-    def _leave(self, session: Session) -> None:
-        self._watchdog.forget(session.connection)
-        session.connection.close()
-        with self._lock:
-            del self._sessions[session]
-            if session.device:
-                self._per_device[session.device] -= 1
-                self._per_device += Counter()  # drops devices that have none left
-
-    def _on_registry_change(self, book: DeviceBook) -> None:
-        """New trust anchors for new connections; the end for associations whose key is not good any more."""
-        if book.anchors != self._anchors:
-            self._anchors = book.anchors
-            self._context = server_context(self._chains, book.anchors)
-        now = time.time_ns() // 1000
-        for session, _ in self._live():
-            if not session.device:
-                continue
-            try:
-                book.owner_of(session.fingerprint, now)
-            except AssociationRefused as refused:
-                log.warning("association cut", device=session.device, reason=refused.refusal.value)
-                session.connection.cut()
-
-    def _on_users_change(self, book: UserBook) -> None:
-        """The end for associations of users who were disabled, reset or changed."""
-        for session, _ in self._live():
-            if not all(map(book.stands, session.rests_on)):
-                log.warning("association cut", device=session.device, reason="its user was disabled, reset or changed")
-                session.connection.cut()
+def _ready(opened: "Future[Any]") -> None:
+    try:
+        opened.result()
+    except LeadglassError:
+        raise
+    except Exception as error:
+        raise NotAvailable("A receiving process did not start.", "See the log.") from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -64,6 +64,8 @@ class DoorConfig:
     idle_seconds: float = 120.0
     send_seconds: float = 120.0
     drain_seconds: float = 10.0
+    #: Receiving processes; 0 for one a processor.
+    processes: int = 0
     associations: int = 512
     associations_per_device: int = 256
     strangers: int = 512
@@ -72,7 +74,7 @@ class DoorConfig:
 
 
 class House(Protocol):
-    """What a session asks of the listener it belongs to."""
+    """What a session asks of those it belongs to."""
 
     def seat(self, session: "Session", device: str) -> None:
         """Count the session in. Raises AssociationRefused when there are too many."""
@@ -264,7 +266,7 @@ class Session:
 
     def _refused(self, refusal: Refusal, device: str = "") -> None:
         log.warning("association refused", peer=self.connection.peer, reason=refusal.value, device=device)
-        self._archive.refusals.record(
+        self._archive.refuse(
             RefusedPeer(refusal, self.connection.peer, self._calling, self._called, self.fingerprint, device)
         )
 

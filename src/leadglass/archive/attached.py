@@ -1,0 +1,135 @@
+"""The archive in a process that receives: it reads index and packs by itself and seals into packs of its own; what is
+written goes to the one committer, in the process that `Attachments` is in.
+"""
+
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import TypeVar
+
+from leadglass.archive.admission import DeviceBook
+from leadglass.archive.committer import Committer, Job
+from leadglass.archive.directory import DataDirectory
+from leadglass.archive.holdings import ArchiveConfig, Holdings, Stores
+from leadglass.archive.link import Link
+from leadglass.archive.refusals import RefusedPeer
+from leadglass.archive.studykeys import Claim, KeyedClaim, Keyring
+from leadglass.archive.users import User, UserBook
+from leadglass.crypto.keys import RootKey
+from leadglass.index.index import Index
+from leadglass.index.rows import DeviceRow
+from leadglass.model import Principal
+from leadglass.pack.backend import FilesystemBackend
+from leadglass.pack.pool import Share
+from leadglass.pack.store import PackStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Who may come in, as it is sent: the rows of both books, and our own authority's certificate (DER)."""
+
+    devices: tuple[DeviceRow, ...]
+    users: tuple[User, ...]
+    authority: bytes
+
+
+class RemoteCommitter(Committer):
+    """Jobs are sent, and so is whether what they write about is durable."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._tokens = count(1)
+
+    def submit(self, job: Job[T], first: "Future[None] | None" = None) -> Future[T]:
+        if first is None:
+            return self._link.ask("commit", job, 0)
+        token = next(self._tokens)
+        answer = self._link.ask("commit", job, token)
+        first.add_done_callback(partial(self._synced, token))
+        return answer
+
+    def _synced(self, token: int, done: "Future[None]") -> None:
+        with suppress(OSError):  # the answer tells that the other process is gone
+            self._link.tell("synced", token, done.exception() is None)
+
+
+class RemoteKeyring(Keyring):
+    """The key of a claim that is not on record comes from the one process that makes keys, so that two which begin the
+    same new study at once use one key."""
+
+    def __init__(self, link: Link, root: RootKey, archive_id: bytes, index: Index) -> None:
+        super().__init__(root, archive_id, index)
+        self._link = link
+        self._lent: set[Claim] = set()
+
+    def release(self, claim: Claim) -> None:
+        super().release(claim)
+        with self._lock:
+            if claim in self._lent and claim not in self._in_use:
+                # Not kept: unless it is on record by now, it may be given another key.
+                self._lent.remove(claim)
+                del self._by_claim[claim]
+                self._link.tell("release", claim)
+
+    def _fresh(self, claim: Claim) -> KeyedClaim:
+        keyed: KeyedClaim = self._link.ask("acquire", claim).result()
+        self._lent.add(claim)
+        return keyed
+
+
+class AttachedArchive(Holdings):
+    """Made when the archive is open, repaired and locked; `books` are kept up to date by whoever has the link."""
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        root: RootKey,
+        config: ArchiveConfig,
+        link: Link,
+        books: Books,
+        share: Share,
+    ) -> None:
+        index = Index.attach(directory.index, root.derive("index"))
+        packs = PackStore(FilesystemBackend(directory.packs), index.archive_id, config.pack_bytes)
+        packs.join(share)
+        keyring = RemoteKeyring(link, root, index.archive_id, index)
+        super().__init__(Stores(directory, root, index, packs, keyring, RemoteCommitter(link)), config)
+        self._link = link
+        self.learn(books)
+
+    def learn(self, books: Books) -> None:
+        """Devices or users have changed."""
+        self._devices = DeviceBook.of(books.devices, books.authority)
+        self._people = UserBook.of(books.users)
+
+    @property
+    def devices(self) -> DeviceBook:
+        return self._devices
+
+    @property
+    def people(self) -> UserBook:
+        return self._people
+
+    def suspend(self, device: str, objects: int) -> None:
+        self._link.ask("suspend", device, objects).result()
+
+    def user_by_passcode(self, name: str, passcode: str, peer: str) -> User:
+        user: User = self._link.ask("user_by_passcode", name, passcode, peer).result()
+        return user
+
+    def principal_by_token(self, token: str) -> Principal | None:
+        principal: Principal | None = self._link.ask("principal_by_token", token).result()
+        return principal
+
+    def refuse(self, peer: RefusedPeer) -> None:
+        self._link.ask("refuse", peer).result()
+
+    def close(self) -> None:
+        """Write what is owed to the log, and let go of packs and index."""
+        self.ledger.close_idle(0)
+        self.packs.close()
+        self.index.close()

@@ -1,0 +1,77 @@
+"""The other end of `AttachedArchive`: what the process that writes does for those that receive."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from leadglass.archive.archive import Archive
+from leadglass.archive.attached import Books
+from leadglass.archive.committer import Job
+from leadglass.archive.link import LinkFailed, Verb
+from leadglass.archive.studykeys import Claim
+
+#: Verbs that wait (for a password's hash, a provider, an acknowledgement of all) at once, for each attached process.
+_WAITING = 8
+
+
+def books_of(archive: Archive) -> Books:
+    """The newest."""
+    return Books(tuple(archive.devices.devices.values()), tuple(archive.people.by_id.values()), archive.authority)
+
+
+class Attachment:
+    """What one attached process asks for. `close` when it is gone: what it left undone is undone."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._unsynced: dict[int, Future[None]] = {}
+        self._keyed: list[Claim] = []
+        self._waiting = ThreadPoolExecutor(_WAITING, "attachment")
+
+    def verbs(self) -> Mapping[str, Verb]:
+        archive = self._archive
+        return {
+            "commit": self._commit,
+            "synced": self._synced,
+            "acquire": self._acquire,
+            "release": self._release,
+            "refuse": archive.refusals.record,
+            "suspend": self._apart(archive.suspend),
+            "user_by_passcode": self._apart(archive.user_by_passcode),
+            "principal_by_token": self._apart(archive.principal_by_token),
+        }
+
+    def close(self) -> None:
+        for unsynced in self._unsynced.values():
+            unsynced.set_exception(LinkFailed("the receiving process is gone"))
+        self._unsynced.clear()
+        for claim in self._keyed:
+            self._archive.keyring.release(claim)
+        self._waiting.shutdown()
+
+    def _apart(self, verb: Callable[..., Any]) -> Verb:
+        return partial(self._waiting.submit, verb)
+
+    def _commit(self, job: Job[Any], token: int) -> "Future[Any]":
+        """`token`: the transaction waits for `synced` with it; 0: for nothing."""
+        if not token:
+            return self._archive.committer.submit(job)
+        unsynced = self._unsynced[token] = Future[None]()
+        return self._archive.committer.submit(job, unsynced)
+
+    def _synced(self, token: int, is_durable: bool) -> None:
+        unsynced = self._unsynced.pop(token)
+        if is_durable:
+            unsynced.set_result(None)
+        else:
+            unsynced.set_exception(LinkFailed("the pack could not be made durable"))
+
+    def _acquire(self, claim: Claim) -> object:
+        keyed = self._archive.keyring.acquire(claim)
+        self._keyed.append(claim)
+        return keyed
+
+    def _release(self, claim: Claim) -> None:
+        self._keyed.remove(claim)
+        self._archive.keyring.release(claim)
