@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests import forked
@@ -92,6 +93,12 @@ class Served:
         assert ready, f"not ready: {line!r}\n{self.log.read_text()}"
         self.port, self.https_port = int(ready[1]), int(ready[2])
         return self
+
+    def pids(self) -> list[int]:
+        """The process that commits, then those that receive: forks of it, which have its command line."""
+        assert self.process is not None
+        first = psutil.Process(self.process.pid)
+        return [first.pid, *(child.pid for child in first.children() if child.cmdline() == first.cmdline())]
 
     def stop(self) -> None:
         if self.process is not None:

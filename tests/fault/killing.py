@@ -3,7 +3,7 @@
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,15 @@ from tests.served import Served, peer_program
 
 FILE_CALLS = "pwrite64,pwritev,pwritev2,fdatasync,fsync,ftruncate,fallocate,unlink,rename,renameat2"
 SOCKET_CALLS = "write,sendto,sendmsg"
-LINE = re.compile(r"^(?P<pid>\d+) +(?P<call>\w+)\((?P<fd>\d+)<(?P<path>[^>]*)>")
+LINE = re.compile(r"^(?P<thread>\d+) +(?P<time>[\d.]+) (?P<call>\w+)\((?P<fd>\d+)<(?P<path>[^>]*)>")
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The `nth` of `call` on what `path` names, counted from the moment the sender connects."""
+    """The `nth` of `call` on what `path` names, in the first thread of a process that comes so far, counted from the
+    moment the sender connects. `process`: 0 commits, the others receive."""
 
+    process: int
     path: str
     call: str
     nth: int
@@ -37,10 +39,9 @@ class Sending:
         return store(archive, self.data_set)[0].status == self.status
 
 
-def attach(archive: Served, *options: str) -> subprocess.Popen[str]:
-    """strace on every thread of the running archive; returns once it is attached."""
-    assert archive.process is not None
-    command = [peer_program("strace"), "-f", "-y", "-p", str(archive.process.pid), *options]
+def attach(pid: int, *options: str) -> subprocess.Popen[str]:
+    """strace on every thread of one process of the running archive; returns once it is attached."""
+    command = [peer_program("strace"), "-f", "-y", "-p", str(pid), *options]
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert tracer.stderr is not None
     # "Process N attached with M threads": it says so once all of them are.
@@ -52,22 +53,28 @@ def attach(archive: Served, *options: str) -> subprocess.Popen[str]:
 def points_of_a_store(template: Served, folder: Path, sending: Sending) -> list[Point]:
     """Every write of one store, in order."""
     archive = template.copy(folder).start()
-    trace = folder / "trace"
-    tracer = attach(archive, "-e", f"trace={FILE_CALLS},{SOCKET_CALLS}", "-o", str(trace))
+    traces = [(pid, folder / f"trace-{number}") for number, pid in enumerate(archive.pids())]
+    traced = ("-ttt", "-e", f"trace={FILE_CALLS},{SOCKET_CALLS}", "-o")
+    tracers = [attach(pid, *traced, str(trace)) for pid, trace in traces]
     assert sending.was_acknowledged(archive)
-    tracer.terminate()
-    tracer.wait()
+    for tracer in tracers:
+        tracer.terminate()
+        tracer.wait()
     archive.stop()
-    counts: Counter[tuple[str, str]] = Counter()
-    points = []
+    found = [point for number, (_, trace) in enumerate(traces) for point in _points(number, trace, folder)]
+    return list(dict.fromkeys(point for _, point in sorted(found, key=lambda timed: timed[0])))
+
+
+def _points(process: int, trace: Path, folder: Path) -> Iterator[tuple[float, Point]]:
+    counts: Counter[tuple[str, str, str]] = Counter()
     for line in trace.read_text().splitlines():
         found = LINE.match(line)
         if found is None or "serve.log" in found["path"] or "pipe:" in found["path"]:
             continue
         path = "socket" if found["path"].startswith(("TCP", "socket")) else str(Path(found["path"]).relative_to(folder))
-        counts[path, found["call"]] += 1
-        points.append(Point(path, found["call"], counts[path, found["call"]]))
-    return points
+        counted = found["thread"], path, found["call"]
+        counts[counted] += 1
+        yield float(found["time"]), Point(process, path, found["call"], counts[counted])
 
 
 def check_order(points: Sequence[Point]) -> None:
@@ -105,7 +112,8 @@ def kill_at_each(
 def _killed_at(archive: Served, sending: Sending, point: Point) -> bool:
     where = [] if point.path == "socket" else ["-P", str(archive.folder / point.path)]
     inject = f"inject={point.call}:signal=KILL:when={point.nth}"
-    tracer = attach(archive, *where, "-e", f"trace={point.call}", "-e", inject, "-o", "/dev/null")
+    pid = archive.pids()[point.process]
+    tracer = attach(pid, *where, "-e", f"trace={point.call}", "-e", inject, "-o", "/dev/null")
     try:
         return sending.was_acknowledged(archive)
     except (LeadglassError, OSError):
@@ -115,4 +123,5 @@ def _killed_at(archive: Served, sending: Sending, point: Point) -> bool:
         died = archive.process.wait(30)
         tracer.wait(30)
         archive.process = None
-        assert died == -9, f"not killed at {point}"
+        # Without one that receives, the one that commits ends too (exit code 4, not available).
+        assert died == (4 if point.process else -9), f"not killed at {point}"

@@ -160,10 +160,18 @@ def is_served(archive: Served, number: int) -> None:
 
 
 def status_of(archive: Served, field: str) -> int:
-    """A number from /proc/PID/status of `serve`: VmRSS (in KiB), Threads …"""
-    assert archive.process is not None
-    lines = Path(f"/proc/{archive.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    """A number from /proc/PID/status of `serve`, over all its processes: VmRSS (in KiB), Threads …"""
+    return sum(_each_status(archive, field))
+
+
+def largest(archive: Served) -> int:
+    """KiB of the process of `serve` that has most in memory."""
+    return max(_each_status(archive, "VmRSS"))
+
+
+def _each_status(archive: Served, field: str) -> list[int]:
+    texts = (Path(f"/proc/{pid}/status").read_text() for pid in archive.pids())
+    return [int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith(f"{field}:")]
 
 
 def unread_by(archive: Served) -> int:

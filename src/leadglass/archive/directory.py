@@ -1,7 +1,7 @@
 """The data directory: what lies where, its format version, and the lock that keeps it to one process.
 
 VERSION      "leadglass 1", written last at creation: a directory without it is not an archive
-lock         locked by the process that has the archive open
+lock         locked by the process that has the archive open, whose number is in it, and by those that receive for it
 index.db     the sealed index (docs/formats/index.md)
 packs/       the sealed objects (docs/formats/pack.md)
 control.sock the owner-only socket of a running `serve`
@@ -9,11 +9,14 @@ control.sock the owner-only socket of a running `serve`
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from leadglass.errors import NotAvailable, RefusedForSafety
 
 FORMAT = 1
+#: How long those take to end that share the lock of a process that is gone.
+ENDING_SECONDS = 10.0
 
 
 class DataDirectory:
@@ -73,13 +76,17 @@ class DataDirectory:
         return directory
 
     def lock(self) -> None:
-        """Raises NotAvailable when another process has the archive open."""
+        """Raises NotAvailable when another process has the archive open. The processes that receive for one that was
+        killed end with it, and are waited for."""
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise NotAvailable("Another process has this archive open.", "Stop it, or wait until it is done.") from None
+        deadline = time.monotonic() + ENDING_SECONDS
+        while not _locked(descriptor):
+            if _is_alive(os.pread(descriptor, 32, 0)) or time.monotonic() > deadline:
+                os.close(descriptor)
+                raise NotAvailable("Another process has this archive open.", "Stop it, or wait until it is done.")
+            time.sleep(0.01)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d" % os.getpid(), 0)
         self._lock = descriptor
 
     @property
@@ -91,6 +98,25 @@ class DataDirectory:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_alive(number: bytes) -> bool:
+    """Whether a process has this number. One that has not written it yet is."""
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, PermissionError):
+        return True
+    return True
 
 
 def _sync_directory(path: Path) -> None:
