@@ -63,8 +63,9 @@ def fork_receivers(premises: Premises, number: int) -> tuple[Receiver, ...]:
     for mine, theirs in pairs:
         pid = os.fork()
         if not pid:
-            for each in pairs:
-                each[0].close()
+            # An end that a sibling held too would never be seen to be gone.
+            for each in (end for pair in pairs for end in pair if end is not theirs):
+                each.close()
             _live(premises, theirs, parent)
         receivers.append(Receiver(pid, Link(mine)))
     for _, theirs in pairs:
