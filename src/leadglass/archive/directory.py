@@ -96,6 +96,7 @@ class DataDirectory:
 
     def unlock(self) -> None:
         if self._lock >= 0:
+            os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = -1
 
