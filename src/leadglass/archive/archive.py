@@ -119,6 +119,7 @@ class Archive(Holdings):
         """Write what is owed to the log and close the chain; stored objects are durable already. The lock stays with
         the process: for one that ends now, and in which some thread may be writing until then."""
         with ExitStack() as steps:  # the last one first; when one fails the others are still done
+            steps.callback(self.directory.sign_off)
             steps.callback(self.index.close)
             steps.callback(self.packs.close)
             steps.callback(self._writer.close)

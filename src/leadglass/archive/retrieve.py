@@ -172,7 +172,7 @@ def nothing_found(principal: Principal, request: QueryRequest) -> AccessEvent:
     )
 
 
-def _require_one_patient(archive: "Archive", rows: Iterable[InstanceRow]) -> None:
+def _require_one_patient(archive: "Holdings", rows: Iterable[InstanceRow]) -> None:
     """Two patients of one Patient ID never go out as one. Raises IdentifierError."""
     studies = map(archive.index.study, {row.study_id for row in rows})
     if len({study.issuer for study in studies}) > 1:
