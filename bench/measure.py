@@ -13,9 +13,8 @@ from pathlib import Path
 _POLL_SECONDS = 0.01
 _QUIET_SECONDS = 0.1
 _PATIENCE_SECONDS = 120.0
-_SAMPLE_SECONDS = 0.05
+_SAMPLE_SECONDS = 0.25
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 #: A process that ends between two looks at it.
 _GONE = (FileNotFoundError, ProcessLookupError)
 
@@ -107,8 +106,14 @@ def _sample(pid: int, cost: Cost, stop: threading.Event) -> None:
         resident = 0
         for process in _tree(pid):
             with suppress(*_GONE):
-                resident += int((process / "statm").read_text().split()[1]) * _PAGE
+                resident += _proportional(process)
         cost.peak_resident = max(cost.peak_resident, resident)
+
+
+def _proportional(process: Path) -> int:
+    """Bytes in memory (proc(5), Pss): what forks share counts once. Of another user's process only root may know."""
+    lines = (process / "smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
 
 
 def high_water(pid: int) -> int:

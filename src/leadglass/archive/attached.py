@@ -37,6 +37,14 @@ class Books:
     authority: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a receiving process opens its archive with."""
+
+    books: Books
+    share: Share
+
+
 class RemoteCommitter(Committer):
     """Jobs are sent, and so is whether what they write about is durable."""
 
@@ -82,7 +90,7 @@ class RemoteKeyring(Keyring):
 
 
 class AttachedArchive(Holdings):
-    """Made when the archive is open, repaired and locked; `books` are kept up to date by whoever has the link."""
+    """Made when the archive is open, repaired and locked; whoever has the link lets it `learn`."""
 
     def __init__(
         self,
@@ -90,16 +98,15 @@ class AttachedArchive(Holdings):
         root: RootKey,
         config: ArchiveConfig,
         link: Link,
-        books: Books,
-        share: Share,
+        opening: Opening,
     ) -> None:
         index = Index.attach(directory.index, root.derive("index"))
         packs = PackStore(FilesystemBackend(directory.packs), index.archive_id, config.pack_bytes)
-        packs.join(share)
+        packs.join(opening.share)
         keyring = RemoteKeyring(link, root, index.archive_id, index)
         super().__init__(Stores(directory, root, index, packs, keyring, RemoteCommitter(link)), config)
         self._link = link
-        self.learn(books)
+        self.learn(opening.books)
 
     def learn(self, books: Books) -> None:
         """Devices or users have changed."""

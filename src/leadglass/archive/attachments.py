@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from leadglass.archive.archive import Archive
-from leadglass.archive.attached import Books
+from leadglass.archive.attached import Books, Opening
 from leadglass.archive.committer import Job
 from leadglass.archive.link import LinkFailed, Verb
 from leadglass.archive.studykeys import Claim
@@ -18,6 +18,12 @@ _WAITING = 8
 def books_of(archive: Archive) -> Books:
     """The newest."""
     return Books(tuple(archive.devices.devices.values()), tuple(archive.people.by_id.values()), archive.authority)
+
+
+def openings(archive: Archive, processes: int) -> list[Opening]:
+    """One for each process."""
+    books = books_of(archive)
+    return [Opening(books, share) for share in archive.packs.share(processes)]
 
 
 class Attachment:

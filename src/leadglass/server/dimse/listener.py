@@ -17,7 +17,7 @@ import structlog
 
 from leadglass.archive.admission import AssociationRefused, Refusal
 from leadglass.archive.archive import Archive
-from leadglass.archive.attachments import Attachment, books_of
+from leadglass.archive.attachments import Attachment, books_of, openings
 from leadglass.archive.refusals import RefusedPeer
 from leadglass.errors import LeadglassError, NotAvailable, RefusedForSafety
 from leadglass.server.dimse.receiver import Receiver
@@ -69,11 +69,10 @@ class Listener:
 
     def start(self) -> None:
         """Raises NotAvailable when a receiver cannot be opened."""
-        archive, lock = self._archive, self._archive.directory.locked_by
-        shares = archive.packs.share(len(self._receivers))
+        lock = self._archive.directory.locked_by
         opened = [
-            receiver.link.ask("open", books_of(archive), share, descriptors=(lock,))
-            for receiver, share in zip(self._receivers, shares, strict=True)
+            receiver.link.ask("open", opening, descriptors=(lock,))
+            for receiver, opening in zip(self._receivers, openings(self._archive, len(self._receivers)), strict=True)
         ]
         for each in opened:
             _ready(each)

@@ -17,14 +17,13 @@ from pathlib import Path
 
 import structlog
 
-from leadglass.archive.attached import AttachedArchive, Books
+from leadglass.archive.attached import AttachedArchive, Books, Opening
 from leadglass.archive.directory import DataDirectory
 from leadglass.archive.holdings import ArchiveConfig
 from leadglass.archive.housekeeping import Housekeeping
 from leadglass.archive.link import Link
 from leadglass.crypto.keys import KeyDirectory
 from leadglass.crypto.tls import CertificateChain
-from leadglass.pack.pool import Share
 from leadglass.server.dimse.session import DoorConfig
 from leadglass.server.dimse.sessions import Sessions
 
@@ -109,12 +108,12 @@ class _Receiving:
         self._link.serve({"open": self._open})
         self._link.run()
 
-    def _open(self, lock: int, books: Books, share: Share) -> None:
+    def _open(self, lock: int, opening: Opening) -> None:
         """`lock` keeps the archive locked as long as this process lives."""
         premises, link = self._premises, self._link
         os.set_inheritable(lock, False)
         directory, root = DataDirectory.open(premises.data), KeyDirectory.open(premises.keys).root()
-        archive = AttachedArchive(directory, root, premises.config, link, books, share)
+        archive = AttachedArchive(directory, root, premises.config, link, opening)
         sessions = Sessions(archive, premises.door, premises.chains, link)
         housekeeping = Housekeeping((archive.ledger.close_idle,))
         housekeeping.start()
