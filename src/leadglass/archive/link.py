@@ -16,10 +16,13 @@ from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
+import structlog
+
 from leadglass.errors import LeadglassError
 
+log = structlog.get_logger("archive")
 _HEADER = struct.Struct(">IB")  # bytes that follow, descriptors that came with them
-_RECEIVED = 256 * 1024
+_RECEIVED = 64 * 1024
 _DESCRIPTORS = 16
 
 #: What it returns is the answer; a Future is answered when it is done. Verbs run in the reading thread and never wait.
@@ -126,7 +129,9 @@ class Link:
         arguments = (*(self._descriptors.popleft() for _ in range(carried)), *message.arguments)
         try:
             value = self._verbs[message.verb](*arguments)
-        except Exception as error:  # noqa: BLE001 - answered, without its text
+        except Exception as error:  # noqa: BLE001 - answered or said, without its text
+            if not message.number:
+                log.error("a verb failed that nobody waits for", verb=message.verb, kind=type(error).__name__)
             self._answer(message.number, None, error)
             return
         if isinstance(value, Future):

@@ -24,6 +24,8 @@ from leadglass.server.web.door import WebDoor
 from leadglass.server.web.viewer import REMEDY, Bundle
 
 log = structlog.get_logger("serve")
+#: Unless configured. As many keep the one committer busy.
+MOST_RECEIVERS = 8
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -59,7 +61,8 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int,
     # What is loaded by now stays: the collector need not look at it again and again, nor copy it after a fork.
     gc.freeze()
     premises = Premises(data, keys, archive_config, door, chains)
-    receivers = fork_receivers(premises, door.processes or len(os.sched_getaffinity(0)))
+    processors = min(len(os.sched_getaffinity(0)), MOST_RECEIVERS)
+    receivers = fork_receivers(premises, door.processes or processors)
     archive = open_archive(data, keys, archive_config)
     try:
         for repair in archive.repaired:

@@ -64,7 +64,7 @@ class DoorConfig:
     idle_seconds: float = 120.0
     send_seconds: float = 120.0
     drain_seconds: float = 10.0
-    #: Receiving processes; 0 for one a processor.
+    #: Receiving processes; 0 for one a processor, within reason.
     processes: int = 0
     associations: int = 512
     associations_per_device: int = 256
