@@ -168,8 +168,8 @@ def test_a_disabled_device_is_cut_at_once(archive: Served) -> None:
 
 def test_a_resumed_session_is_no_way_back(copied: Copied, tmp_path: Path) -> None:
     """TLS 1.2 lets a session be resumed while the connection that it comes from lives: without another look at the
-    certificate, but not without one at the registry."""
-    with copied(tmp_path, "[dimse]\nartim_seconds = 600\n") as archive:
+    certificate, but not without one at the registry. Another receiving process knows nothing of the session."""
+    with copied(tmp_path, "[dimse]\nartim_seconds = 600\nprocesses = 1\n") as archive:
         chain = CertificateChain(archive.devices / "scanner.crt", archive.devices / "scanner.key")
         context = client_context(archive.devices / "ca.crt", chain)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
