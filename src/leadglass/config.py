@@ -131,6 +131,7 @@ class InspectionTable(_Table):
     extra_rules: tuple[Path, ...] = ()
     clamd: str = ""
     clamd_limit_mib: Annotated[int, Field(ge=1, le=4095)] = DEFAULT_LIMIT // 1024**2
+    remove_private: bool = True
     suspend_after: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_OBJECTS
     suspend_within_hours: Annotated[float, Field(gt=0, le=24 * 365)] = DEFAULT_SECONDS / 3600
 
@@ -169,7 +170,12 @@ class Settings(BaseSettings):
     def local_config(self) -> ArchiveConfig:
         """For a command that opens the archive itself: nobody signs in to it."""
         inspection = self.inspection
-        return replace(self.archive.config(), engines=inspection.engines(), suspension=inspection.suspension())
+        return replace(
+            self.archive.config(),
+            engines=inspection.engines(),
+            suspension=inspection.suspension(),
+            removes_private=inspection.remove_private,
+        )
 
     def archive_config(self) -> ArchiveConfig:
         openid = None if self.openid is None else self.openid.config()

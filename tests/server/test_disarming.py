@@ -10,11 +10,14 @@ from tests.hostile.case import PRIVATE, element
 from tests.hostile.samples import pe
 from tests.interop.dcmtk import run, saved
 from tests.served import Served
+from tests.server.conftest import Copied
 from tests.server.web.dicomweb.test_store import STORED, file, send, values
 from tests.web import as_user
 
 STUDY = f"{ROOT}.70"
 WARNING = "00081196"
+#: C110H: cannot understand (PS3.4 B.2.3), held back.
+QUARANTINED = 0xC110
 
 
 def counted(archive: Served, study: str) -> list[str]:
@@ -35,6 +38,16 @@ def test_the_status_says_whether_elements_were_discarded(archive: Served) -> Non
     assert kept(archive, f"{STUDY}.1").endswith(clean[0][at:])
     assert kept(archive, f"{STUDY}.1").startswith(without_payload(clean[0])[: -len(clean[0][at:])])
     assert kept(archive, f"{STUDY}.2") == clean[1]
+
+
+def test_by_policy_nothing_is_removed_but_held_back(copied: Copied, tmp_path: Path) -> None:
+    """Until a steward releases it, and then it is whole."""
+    whole = armed(ct(1, study=f"{STUDY}.9"))
+    with copied(tmp_path, "[inspection]\nremove_private = false\n") as served:
+        assert [response.status for response in store(served, whole)] == [QUARANTINED]
+        assert counted(served, f"{STUDY}.9") == []
+        served.run("quarantine", "release", "1")
+        assert kept(served, f"{STUDY}.9") == whole
 
 
 def test_retries_of_storescu_succeed_and_are_stored_once(archive: Served, tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ class ArchiveConfig:
     #: What reads along beside inspection: nothing unless configured.
     engines: Engines = field(default_factory=Engines)
     suspension: SuspensionLimits = field(default_factory=SuspensionLimits)
+    #: Whether a payload in a private element is taken out, or its object held back.
+    removes_private: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Holdings(ABC):
         self.limits = config.limits
         self.engines = config.engines
         self.suspension = config.suspension
+        self.removes_private = config.removes_private
         self.max_answers = config.max_answers
         self.disk = DiskReserve(stores.directory.path, config.reserve_bytes)
         self.quarantine_keys = QuarantineKeys(stores.root, self.archive_id)

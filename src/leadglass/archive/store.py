@@ -90,6 +90,7 @@ class StoreSession:
             wanted_sequences=WANTED_SEQUENCES,
             # Offsets are those of the inflated data set, and nothing can be cut there.
             may_disarm=not self._syntax.deflated,
+            may_remove=archive.removes_private,
             inflated=self._scan,
         )
         self._scans = _started(archive, self._inspector)

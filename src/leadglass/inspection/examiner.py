@@ -58,7 +58,8 @@ _CODES: Final = frozenset({CODE_VALUE, LONG_CODE_VALUE})
 
 class Examiner(DataSetScanner):
     """As `DataSetScanner`, with `findings`. `thorough` reads every text element by element, whatever the screening
-    says, and notes what departs from PS3.5 and PS3.6 without being a danger. `may_disarm`: as for `Inspector`.
+    says, and notes what departs from PS3.5 and PS3.6 without being a danger. `may_disarm` and `may_remove`: as for
+    `Inspector`.
     """
 
     #: Each has a receiver of its own, however short it is.
@@ -74,6 +75,7 @@ class Examiner(DataSetScanner):
         wanted_sequences: Container[int],
         thorough: bool,
         may_disarm: bool,
+        may_remove: bool = True,
         is_directory: bool = False,
         keep_fragments: bool = True,
         inflated: Callable[[memoryview], None] | None = None,
@@ -87,6 +89,7 @@ class Examiner(DataSetScanner):
         self._thorough = thorough
         self._keep_fragments = keep_fragments
         self._may_disarm = may_disarm
+        self._may_remove = may_disarm and may_remove
         self._receiver: Receiver | None = None
         self._path: list[list[int]] = []
         self._creators: set[int] = set()
@@ -353,7 +356,7 @@ class Examiner(DataSetScanner):
 
     def _is_removable(self, tag: int) -> bool:
         """A private element within an item cannot be cut out without rewriting the lengths around it."""
-        return self._may_disarm and bool(tag & 0x10000) and not self._stack
+        return self._may_remove and bool(tag & 0x10000) and not self._stack
 
     def _place(self, tag: int, last: int | None = None) -> str:
         held = self._path[:last]

@@ -48,7 +48,8 @@ class Inspector:
 
     `wanted` and `wanted_sequences` are the elements that the caller needs in `Verdict.scan`, as for `DataSetScanner`.
     `thorough`: as for `Examiner`. `may_disarm`: whether the caller cuts what `leadglass.inspection.disarm` can cut; for
-    one that does not, bytes after the data set are an error and a payload in a private element is quarantined.
+    one that does not, bytes after the data set are an error and a payload in a private element is quarantined, as it
+    is without `may_remove`.
     `is_directory`: a DICOMDIR is no object of a study (PS3.10 8.6) and has none of its UIDs. `keep_fragments`: whether
     `Verdict.scan` has to tell where fragments lie. `inflated` is given the bytes of a deflated data set as they are
     inflated, for whoever reads along. Memory stays within a few hundred KiB beside what `wanted` keeps,
@@ -64,6 +65,7 @@ class Inspector:
         wanted_sequences: Set[int] = frozenset(),
         thorough: bool = False,
         may_disarm: bool = False,
+        may_remove: bool = True,
         is_directory: bool = False,
         keep_fragments: bool = True,
         inflated: Callable[[memoryview], None] | None = None,
@@ -78,6 +80,7 @@ class Inspector:
             wanted_sequences=frozenset(wanted_sequences | {ICON_IMAGE_SEQUENCE}),
             thorough=thorough,
             may_disarm=may_disarm,
+            may_remove=may_remove,
             is_directory=is_directory,
             keep_fragments=keep_fragments,
             inflated=inflated,
