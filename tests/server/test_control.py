@@ -4,6 +4,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from leadglass.errors import LeadglassError, UsageError
 from leadglass.server.control_client import ControlClient
 from tests.served import Served
 from tests.server.conftest import Copied
-from tests.server.wire import ended, is_served
+from tests.server.wire import ended, eventually, is_served
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,19 @@ def test_requests_that_are_none(archive: Served, sent: bytes) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
             caller.sendall(sent)
         ended(caller)
+
+
+def test_files_of_no_request_are_let_go(archive: Served) -> None:
+    def open_files() -> int:
+        return len(list(Path(f"/proc/{archive.pids()[0]}/fd").iterdir()))
+
+    before = open_files()
+    with Path(__file__).open("rb") as file, socket.socket(socket.AF_UNIX) as caller:
+        caller.settimeout(60)
+        caller.connect(str(archive.data / "control.sock"))
+        socket.send_fds(caller, [b"no request\n"], [file.fileno()] * 20)
+        ended(caller)
+    eventually(lambda: open_files() <= before)
 
 
 def test_verbs_that_fail(archive: Served) -> None:

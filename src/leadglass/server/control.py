@@ -145,21 +145,23 @@ def _nearest(error: LeadglassError) -> str:
 def _requests(caller: socket.socket) -> Iterator[tuple[dict[str, Any], list[int]]]:
     pending = b""
     files: list[int] = []
-    while True:
-        while b"\n" not in pending:
-            if len(pending) > MAX_REQUEST:
-                raise ValueError("a request is too long")
-            data, received, _, _ = socket.recv_fds(caller, 65_536, MAX_FILES)
-            files += received
-            if not data:
-                for descriptor in files:
-                    os.close(descriptor)
-                return
-            pending += data
-        line, _, pending = pending.partition(b"\n")
-        request = json.loads(line)
-        taken, files = files[: request["files"]], files[request["files"] :]
-        yield request, taken
+    try:
+        while True:
+            while b"\n" not in pending:
+                if len(pending) > MAX_REQUEST:
+                    raise ValueError("a request is too long")
+                data, received, _, _ = socket.recv_fds(caller, 65_536, MAX_FILES)
+                files += received
+                if not data:
+                    return
+                pending += data
+            line, _, pending = pending.partition(b"\n")
+            request = json.loads(line)
+            taken, files = files[: request["files"]], files[request["files"] :]
+            yield request, taken
+    finally:  # what no request named
+        for descriptor in files:
+            os.close(descriptor)
 
 
 def _send(caller: socket.socket, **answer: Any) -> None:
