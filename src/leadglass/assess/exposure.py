@@ -117,8 +117,11 @@ class _Run:
         for door in doors:
             self._waiting[door.address] = self._waiting.get(door.address, 0) + 1
         with ThreadPoolExecutor(max(1, min(_WORKERS, len(doors)))) as workers:
-            running = {workers.submit(self._look, door): door for door in doors}
+            running: dict[Future[Seen], Endpoint] = {}
             try:
+                # An interrupt may come as soon as the first door is looked at.
+                for door in doors:
+                    running[workers.submit(self._look, door)] = door
                 for future in as_completed(running):
                     door = running.pop(future)
                     self._take(door.address, future)
