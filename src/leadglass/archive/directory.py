@@ -84,7 +84,7 @@ class DataDirectory:
             if _is_alive(os.pread(descriptor, 32, 0)) or time.monotonic() > deadline:
                 os.close(descriptor)
                 raise NotAvailable("Another process has this archive open.", "Stop it, or wait until it is done.")
-            time.sleep(0.01)
+            time.sleep(0.01)  # flock(2) waits for ever or not at all
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d" % os.getpid(), 0)
         self._lock = descriptor

@@ -58,9 +58,7 @@ _CODES: Final = frozenset({CODE_VALUE, LONG_CODE_VALUE})
 
 class Examiner(DataSetScanner):
     """As `DataSetScanner`, with `findings`. `thorough` reads every text element by element, whatever the screening
-    says, and notes what departs from PS3.5 and PS3.6 without being a danger. `may_disarm` and `may_remove`: as for
-    `Inspector`.
-    """
+    says, and notes what departs from PS3.5 and PS3.6 without being a danger. The rest is as for `Inspector`."""
 
     #: Each has a receiver of its own, however short it is.
     _not_plain = NOT_PLAIN | OVERLAYS | {ENCAPSULATED_DOCUMENT}

@@ -3,6 +3,7 @@
 Sequences, items and fragments have no lengths, a sequence always ends with its delimiter, and an item never does.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from struct import Struct
 from typing import Final
@@ -36,7 +37,7 @@ def is_signable(tag: int) -> bool:
     )
 
 
-class SignedForm(ElementWalker):
+class SignedForm(ElementWalker, ABC):
     """Reads a data set and passes on what of it could be signed. A subclass is told of each element before its bytes.
 
     `number`: of the item being read, counted from 1 through the whole data set; 0 for the data set itself.
@@ -69,28 +70,28 @@ class SignedForm(ElementWalker):
 
     # What a subclass decides and receives.
 
+    @abstractmethod
     def _is_kept(self, tag: int, length: int) -> bool:
         """Whether `_on_value` is to get the value as a whole, too."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _opened(self, tag: int, vr: str, depth: int, *, is_encapsulated: bool) -> None:
         """An element begins, `depth` containers below the data set."""
-        raise NotImplementedError
 
     def _over(self, depth: int) -> None:
         """Whatever was open deeper than `depth` is over."""
 
+    @abstractmethod
     def _emit(self, data: bytes | memoryview) -> None:
         """Bytes of the element that was opened last, or of one around it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _item_begins(self, sequence: int) -> None:
         """An item begins in the sequence of this tag."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _item_ended(self) -> None:
         """The item of `number` has ended."""
-        raise NotImplementedError
 
     # What is read.
 
