@@ -1,6 +1,7 @@
 """DICOM files, PS3.10 7: the File Meta Information before the data set."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import BinaryIO, Final
 
@@ -155,14 +156,22 @@ def _padded(text: str, padding: bytes) -> bytes:
 
 def encode_file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
     """An empty preamble, DICM and File Meta Information made anew (PS3.10 7.1): what a file begins with."""
-    body = b"".join(
-        (
-            _element(0x0001, b"OB", b"\x00\x01"),
-            _element(_MEDIA_STORAGE_SOP_CLASS, b"UI", _padded(sop_class, b"\0")),
-            _element(_MEDIA_STORAGE_SOP_INSTANCE, b"UI", _padded(sop_instance, b"\0")),
-            _element(_TRANSFER_SYNTAX, b"UI", _padded(transfer_syntax, b"\0")),
-            _element(0x0012, b"UI", _padded(IMPLEMENTATION_CLASS_UID, b"\0")),
-            _element(0x0013, b"SH", _padded(IMPLEMENTATION_VERSION_NAME, b" ")),
-        )
+    before, after = _around_instance(sop_class, transfer_syntax)
+    instance = _element(_MEDIA_STORAGE_SOP_INSTANCE, b"UI", _padded(sop_instance, b"\0"))
+    length = _LENGTH.pack(len(before) + len(instance) + len(after))
+    return b"".join((bytes(_PREAMBLE), b"DICM", _element(0x0000, b"UL", length), before, instance, after))
+
+
+@lru_cache(64)
+def _around_instance(sop_class: str, transfer_syntax: str) -> tuple[bytes, bytes]:
+    """What the files of a series have in common."""
+    before = (
+        _element(0x0001, b"OB", b"\x00\x01"),
+        _element(_MEDIA_STORAGE_SOP_CLASS, b"UI", _padded(sop_class, b"\0")),
     )
-    return bytes(_PREAMBLE) + b"DICM" + _element(0x0000, b"UL", _LENGTH.pack(len(body))) + body
+    after = (
+        _element(_TRANSFER_SYNTAX, b"UI", _padded(transfer_syntax, b"\0")),
+        _element(0x0012, b"UI", _padded(IMPLEMENTATION_CLASS_UID, b"\0")),
+        _element(0x0013, b"SH", _padded(IMPLEMENTATION_VERSION_NAME, b" ")),
+    )
+    return b"".join(before), b"".join(after)

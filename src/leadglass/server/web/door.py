@@ -20,6 +20,7 @@ from leadglass.server.web.application import build
 from leadglass.server.web.certificates import CertificateFiles
 from leadglass.server.web.configuration import WebConfig
 from leadglass.server.web.dicomweb.requests import service
+from leadglass.server.web.listener import TlsListener
 from leadglass.server.web.protocol import bounded
 
 BACKLOG = 512
@@ -93,17 +94,10 @@ class _Server(uvicorn.Server):
         self._kind = bounded(config)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's own, with a bound on the handshake, and with as many threads as are configured."""
+        """As uvicorn's own, with our listeners, and with as many threads as are configured."""
         anyio.to_thread.current_default_thread_limiter().total_tokens = self._bounds.threads
-        loop = asyncio.get_running_loop()
         self.servers = [
-            await loop.create_server(
-                self._protocol,
-                sock=listening,
-                ssl=self._files.context,
-                ssl_handshake_timeout=self._bounds.handshake_seconds,
-                backlog=BACKLOG,
-            )
+            TlsListener(listening, self._files.context, self._protocol, self._bounds)  # type: ignore[misc]
             for listening in sockets or ()
         ]
         self.started = True

@@ -1,22 +1,29 @@
 """HTTP/1.1 from strangers: uvicorn's protocol with bounds on how long a header may be and take, how slowly a body may
-come and an answer may be taken, and how many connections one source may hold.
+come and an answer may be taken, and with an extension of ASGI for answers that are made while they go out.
 
 uvicorn itself waits for ever for the end of a header.
 """
 
 import asyncio
+from collections.abc import Iterable
+from concurrent.futures import Executor
 from enum import Enum
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from leadglass.server.web.configuration import WebConfig
+from leadglass.server.web.outgoing import Buffer, chunked, exactly
+from leadglass.server.web.transport import TlsTransport
 
 #: Request line and header fields together (RFC 9112 2.2, RFC 6585 5).
 MAX_HEADER = 64 * 1024
 MAX_FIELDS = 128
 #: Fewer bytes of a body a second than this are no upload (the door's own time aside, when it does not read).
 LEAST_RATE = 512
+#: Among a scope's extensions: its `send` takes an executor and the buffers of a body, to be made and sent there.
+MADE_BODY: Final = "leadglass.made_body"
 
 
 class _Reading(Enum):
@@ -31,16 +38,14 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. `config` and the rest are uvicorn's; `bounds` is set by `bounded`."""
 
     bounds: WebConfig
+    transport: TlsTransport
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: TlsTransport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._reading = _Reading.HEADER
         self._header_bytes = self._body_bytes = self._unsent = 0
         self._was_slow = False
         self._watch: asyncio.TimerHandle | None = None
-        if self._held_by_source() > self.bounds.connections_per_source:
-            transport.abort()
-            return
         self._arm(self.bounds.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -85,6 +90,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._was_slow = False
         self._arm(self.bounds.stall_seconds)
         super().on_headers_complete()
+        made = partial(self._send_made, self.cycle)
+        self.scope["extensions"] = {MADE_BODY: {"send": made}}
 
     def on_body(self, body: bytes) -> None:
         if not self.transport.is_closing():
@@ -94,6 +101,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._reading = _Reading.NOTHING
         if not self.transport.is_closing():
             super().on_message_complete()
+
+    async def _send_made(self, cycle: RequestResponseCycle, executor: Executor, buffers: Iterable[Buffer]) -> None:
+        """The body of an answer whose start has been sent; an empty last `http.response.body` is to follow."""
+        if cycle.disconnected:
+            return
+        if cycle.chunked_encoding:
+            framed = chunked(buffers)
+        else:
+            framed = exactly(cycle.expected_content_length, buffers)
+            cycle.expected_content_length = 0
+        await self.transport.send_made(executor, framed)
 
     def _begin_header(self) -> None:
         self._reading, self._header_bytes = _Reading.HEADER, 0
@@ -141,11 +159,6 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self.transport.write(STATUS_LINE[status] + b"content-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()
-
-    def _held_by_source(self) -> int:
-        source = self.client[0] if self.client else ""
-        others = (each for each in self.connections if isinstance(each, BoundedProtocol) and each.client)
-        return sum(1 for each in others if each.client and each.client[0] == source)
 
 
 def bounded(bounds: WebConfig) -> type[BoundedProtocol]:

@@ -20,7 +20,8 @@ from leadglass.server.web.authentication import peer_of, principal_of
 from leadglass.server.web.dicomweb.accept import MediaRange, acceptable
 from leadglass.server.web.dicomweb.lanes import Lane, Lanes
 from leadglass.server.web.dicomweb.multipart import MultipartWriter
-from leadglass.server.web.dicomweb.sending import Buffer, Ready, Sending
+from leadglass.server.web.dicomweb.sending import Ready, Sending
+from leadglass.server.web.outgoing import Buffer
 
 #: Bytes of an answer that is put together at once, in the thread that found it.
 AT_ONCE = 1024 * 1024

@@ -5,8 +5,8 @@ one answer.
 """
 
 import re
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
@@ -32,7 +32,7 @@ from leadglass.server.web.dicomweb.accept import (
 )
 from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, accepted, lane_of, multipart, single
 from leadglass.server.web.dicomweb.lanes import Lane
-from leadglass.server.web.dicomweb.sending import Buffer
+from leadglass.server.web.outgoing import Buffer
 
 #: Frames that one request may name (PS3.18 10.4.1.2).
 MOST_FRAMES = 10_000
@@ -61,14 +61,14 @@ class Wado:
         """A study, series or instance as Part 10 files."""
         ranges = accepted(request)
         as_zip = zip_range(ranges)
-        alone = "instance" in request.path_params
+        choose = chooser(ranges, alone="instance" in request.path_params)
 
         def make(retrieval: Retrieval) -> Answer:
             if as_zip is not None:
                 return self._zip(retrieval, as_zip)
-            made = [self.instance(retrieval, row, ranges, alone=alone) for row in retrieval.instances]
-            parts = [part for part, _ in made]
-            return multipart(parts) if made[0][1].multipart else single(parts[0])
+            parts = [self.instance(retrieval, row, choose) for row in retrieval.instances]
+            in_parts = choose(retrieval.instances[0].transfer_syntax).multipart
+            return multipart(parts) if in_parts else single(parts[0])
 
         return self._dispatch.answer(request, request.path_params, make)
 
@@ -77,8 +77,9 @@ class Wado:
         file = (MediaRange(DICOM, False, wanted.transfer_syntax, wanted.weight),)
         series = dict.fromkeys(row.series_uid for row in retrieval.instances)
         folders = {uid: f"S{number:07}" for number, uid in enumerate(series, 1)}
+        choose = chooser(file, alone=True)
         members = [
-            (f"{folders[row.series_uid]}/I{number:07}.dcm", self.instance(retrieval, row, file, alone=True)[0])
+            (f"{folders[row.series_uid]}/I{number:07}.dcm", self.instance(retrieval, row, choose))
             for number, row in enumerate(retrieval.instances, 1)
         ]
         lane = lane_of([part for _, part in members])
@@ -110,11 +111,9 @@ class Wado:
 
         return Part(media_type, made, None, lane=Lane.MADE)
 
-    def instance(
-        self, retrieval: Retrieval, row: InstanceRow, ranges: tuple[MediaRange, ...], *, alone: bool
-    ) -> tuple[Part, Selected]:
-        """One instance as a file, in what fits `ranges` best. Raises NotAcceptable."""
-        selected = select_instance(ranges, row.transfer_syntax, can_transcode, alone=alone)
+    def instance(self, retrieval: Retrieval, row: InstanceRow, choose: Callable[[str], Selected]) -> Part:
+        """One instance as a file. Raises what `choose` raises, a `chooser`."""
+        selected = choose(row.transfer_syntax)
         meta = encode_file_meta(row.sop_class, row.uid, selected.transfer_syntax)
 
         def opened() -> Iterator[Buffer]:
@@ -129,8 +128,19 @@ class Wado:
 
         media_type = f"application/dicom; transfer-syntax={selected.transfer_syntax}"
         if selected.work is Work.NONE:
-            return Part(media_type, opened, len(meta) + row.plain_length), selected
-        return Part(media_type, opened, None, lane=Lane.MADE), selected
+            return Part(media_type, opened, len(meta) + row.plain_length)
+        return Part(media_type, opened, None, lane=Lane.MADE)
+
+
+def chooser(ranges: tuple[MediaRange, ...], *, alone: bool) -> Callable[[str], Selected]:
+    """From the transfer syntax in which instances are stored to what fits `ranges` best: the many of a series are
+    chosen for once. It raises NotAcceptable."""
+
+    @cache
+    def choose(stored: str) -> Selected:
+        return select_instance(ranges, stored, can_transcode, alone=alone)
+
+    return choose
 
 
 def frame_numbers(text: str) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from leadglass.server.web.dicomweb.dispatch import Answer, Dispatch, Part, singl
 from leadglass.server.web.dicomweb.errors import NotAcceptable
 from leadglass.server.web.dicomweb.lanes import Lane
 from leadglass.server.web.dicomweb.rendered import MOST_PIXELS, decimal, quality_of
-from leadglass.server.web.dicomweb.wado import Wado, frame_numbers
+from leadglass.server.web.dicomweb.wado import Wado, chooser, frame_numbers
 
 _NAMES: Final = {"study": "studyUID", "series": "seriesUID", "instance": "objectUID"}
 #: What is not done here is refused: an image without the annotation asked for, or an object that still names its
@@ -68,7 +68,8 @@ class WadoUri:
         syntax = query.get("transferSyntax", "")
         if syntax:
             parse_uid(syntax)
-        part = self._wado.instance(retrieval, row, (MediaRange(DICOM, False, syntax, 1000),), alone=True)[0]
+        choose = chooser((MediaRange(DICOM, False, syntax, 1000),), alone=True)
+        part = self._wado.instance(retrieval, row, choose)
         return single(replace(part, media_type=DICOM))
 
     def _rendered(self, frames: InstanceFrames, form: Format, query: QueryParams) -> Part:
