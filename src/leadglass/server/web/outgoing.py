@@ -13,7 +13,7 @@ Buffer = bytes | bytearray | memoryview
 #: The most that one record of TLS holds (RFC 8446 5.1).
 RECORD: Final = 16 * 1024
 #: Milliseconds that a thread waits for a peer to take more, before it leaves the waiting to the loop.
-PATIENCE: Final = 20
+PATIENCE: Final = 2
 #: Bytes that one answer sends before others have their turn with the thread.
 TURN: Final = 8 * 1024 * 1024
 

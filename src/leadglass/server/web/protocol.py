@@ -111,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             framed = exactly(cycle.expected_content_length, buffers)
             cycle.expected_content_length = 0
-        await self.transport.send_made(executor, framed)
+        await self.transport.send_made(executor, framed, self.bounds.stall_seconds)
 
     def _begin_header(self) -> None:
         self._reading, self._header_bytes = _Reading.HEADER, 0

@@ -7,6 +7,7 @@ made of bytes where they lie, and a long answer is lent the socket, in the threa
 import asyncio
 import socket
 import ssl
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -19,12 +20,12 @@ from leadglass.server.web.outgoing import Buffer, Outgoing, Step
 #: Bytes owed to a peer at which whoever writes is to wait, and down to which.
 HIGH_WATER: Final = 64 * 1024
 LOW_WATER: Final = 16 * 1024
-#: Seconds for which a peer may take nothing of a long answer.
-PATIENCE: Final = 60.0
 #: Seconds, and bytes, for which a peer that still sends is listened to after the last word: to close with something
 #: unread would take the answer back that it is about to read (RFC 9112 9.6).
 LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
+#: socket(7): a struct linger of no time.
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 
 class _State(Enum):
@@ -113,9 +114,10 @@ class TlsTransport(asyncio.Transport):
                 self._writing_paused = True
                 self._protocol.pause_writing()
 
-    async def send_made(self, executor: Executor, buffers: Iterable[Buffer]) -> None:
-        """Send what `buffers` make, in `executor`, as fast as the peer takes it. Returns when all is sent or the
-        peer is gone; raises what making them raises. While it lasts nothing else is written or read."""
+    async def send_made(self, executor: Executor, buffers: Iterable[Buffer], patience: float) -> None:
+        """Send what `buffers` make, in `executor`, as fast as the peer takes it. Returns when all is sent, or the peer
+        is gone or takes nothing for `patience` seconds; raises what making them raises. While it lasts nothing else
+        is written or read."""
         if self._unsent:
             await self._until_writable()
         if self._state is not _State.OPEN:
@@ -125,18 +127,16 @@ class TlsTransport(asyncio.Transport):
         outgoing = Outgoing(self._connection, buffers)
         is_gone = False
         try:
-            async with asyncio.timeout(None) as patience:
-                while (step := await self._step(executor, outgoing)) is Step.LATER and self._state is _State.OPEN:
-                    patience.reschedule(self._loop.time() + PATIENCE)
+            while (step := await self._step(executor, outgoing)) is Step.LATER and self._state is _State.OPEN:
+                async with asyncio.timeout(patience):
                     await self._until_writable()
-                    patience.reschedule(None)
             is_gone = step is not Step.DONE
         except TimeoutError:
             is_gone = True
         finally:
             self._take_back()
             if is_gone:
-                self._lose(ConnectionError("the peer is gone"))
+                self._reset(ConnectionError("the peer is gone"))
 
     def close(self) -> None:
         if self._state is _State.SHAKING_HANDS:
@@ -153,7 +153,7 @@ class TlsTransport(asyncio.Transport):
             self._state = _State.CLOSING
             socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
         else:
-            self._lose(None)
+            self._reset(None)
 
     def _shake_hands(self) -> None:
         self._loop.remove_reader(self._fd)
@@ -280,6 +280,12 @@ class TlsTransport(asyncio.Transport):
         self._lingered += received
         if not received or self._lingered > LINGER_BYTES:
             self._end()
+
+    def _reset(self, error: Exception | None) -> None:
+        """It is over, and what the peer has not taken yet is dropped: the system would keep megabytes for it."""
+        if self._state is not _State.GONE:
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self._lose(error)
 
     def _lose(self, error: Exception | None) -> None:
         """It is over, now."""

@@ -2,13 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, MutableMapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 from leadglass.server.web.dicomweb.dispatch import Part, multipart, single, streamed
 from leadglass.server.web.dicomweb.lanes import Lane, Lanes
 from leadglass.server.web.dicomweb.sending import Sending
+from leadglass.server.web.outgoing import Buffer
+from leadglass.server.web.protocol import MADE_BODY
 
 
 async def sent(lanes: Lanes, part: Part) -> bytes:
@@ -22,8 +24,13 @@ async def sent(lanes: Lanes, part: Part) -> bytes:
     async def send(message: MutableMapping[str, Any]) -> None:
         body.extend(message.get("body", b""))
 
+    async def send_made(executor: Executor, buffers: Iterable[Buffer]) -> None:
+        made = asyncio.get_running_loop().run_in_executor(executor, lambda: b"".join(buffers))
+        body.extend(await made)
+
+    scope = {"type": "http", "method": "GET", "extensions": {MADE_BODY: {"send": send_made}}}
     sending = Sending(lanes.of(answer.lane), answer.buffers, answer.all_headers, close=lambda: None)
-    await sending({"type": "http", "method": "GET"}, receive, send)
+    await sending(scope, receive, send)
     return bytes(body)
 
 

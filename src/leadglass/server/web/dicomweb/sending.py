@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from itertools import chain
+from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
 from leadglass.server.web.outgoing import Buffer, records
 from leadglass.server.web.protocol import MADE_BODY
+
+#: Bytes that are made before an answer begins: with a short one the client learns what went wrong.
+AHEAD: Final = 1024 * 1024
 
 
 class Ready:
@@ -30,7 +34,7 @@ class Ready:
 
 class Sending:
     """An ASGI response. `close` is called once, whatever happens: when all is sent, the client is gone or making a
-    buffer fails. What fails before the first record is full is raised before anything goes out."""
+    buffer fails. What fails within the first `AHEAD` bytes is raised before anything goes out."""
 
     def __init__(
         self,
@@ -61,11 +65,14 @@ class Sending:
             await asyncio.wait((begun,))
             await asyncio.shield(loop.run_in_executor(self._executor, self._end))
 
-    def _begin(self, method: str) -> tuple[Buffer, ...]:
-        if method == "HEAD":
-            return ()
-        first = next(self._buffers, None)
-        return () if first is None else (first,)
+    def _begin(self, method: str) -> list[Buffer]:
+        first: list[Buffer] = []
+        if method != "HEAD":
+            left = AHEAD
+            while left > 0 and (buffer := next(self._buffers, None)) is not None:
+                first.append(buffer)
+                left -= len(buffer)
+        return first
 
     def _end(self) -> None:
         try:
