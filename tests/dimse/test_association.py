@@ -1,8 +1,10 @@
 """The state machine against PS3.8 Table 9-10 (pynetdicom's copy of it is the oracle), and messages through it."""
 
+import random
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
@@ -26,6 +28,7 @@ from leadglass.dimse.negotiation import choose
 from leadglass.dimse.pdu import (
     P_DATA_TF,
     PDU_HEADER,
+    PDU_HEADER_BYTES,
     Abort,
     AssociateRj,
     Pdu,
@@ -196,7 +199,7 @@ def test_negotiation_fixes_contexts_and_length() -> None:
     assert isinstance(answer, AssociationAccepted)
     assert answer.ac.called_ae == "CALLED"
     assert requestor.contexts == acceptor.contexts == {1: AcceptedContext(CT, SYNTAX)}
-    assert (requestor.peer_max_length, acceptor.peer_max_length) == (50_000, LIMITS.max_pdu)
+    assert (requestor.peer_max_length, acceptor.peer_max_length) == (50_000, 131_066)
 
 
 def test_rejection() -> None:
@@ -210,7 +213,7 @@ def test_rejection() -> None:
 def test_an_unlimited_peer_still_gets_bounded_pdus(declared: int) -> None:
     acceptor = Association.acceptor(LIMITS)
     acceptor.receive(encode(replace(RQ, user=replace(USER, max_length=declared))))
-    assert acceptor.peer_max_length == 131_072
+    assert acceptor.peer_max_length == 131_066
 
 
 def test_answers_that_no_request_asked_for_are_refused() -> None:
@@ -258,8 +261,29 @@ def test_arbitrary_bytes_raise_nothing_but_protocol_error(state: State, pieces: 
 
 
 def test_full_pdus_share_one_buffer() -> None:
-    pdus = pdata.fragments(1, 0, [bytes(400)], 128)
+    pdus = pdata.fragments(1, 0, [bytes(400_000)], 128)
     assert next(pdus) is next(pdus)
+
+
+@given(
+    st.lists(st.integers(0, 100_000), max_size=6),
+    st.sampled_from((128, 129, 16_384, 65_530, 65_536, 131_066)),
+)
+def test_chunks_of_any_size_make_full_pdus(sizes: list[int], largest: int) -> None:
+    data = random.Random(sum(sizes)).randbytes(sum(sizes))
+    ends = list(accumulate(sizes, initial=0))
+    chunks = [data[start:end] for start, end in pairwise(ends)]
+    stream = memoryview(b"".join(bytes(each) for each in pdata.fragments(1, 0, chunks, largest)))
+    values = []
+    while stream:
+        kind, length = PDU_HEADER.unpack(stream[:PDU_HEADER_BYTES])
+        assert kind == P_DATA_TF
+        assert length <= largest
+        values += pdata.split(stream[PDU_HEADER_BYTES : PDU_HEADER_BYTES + length])
+        stream = stream[PDU_HEADER_BYTES + length :]
+    assert b"".join(part for _, _, part in values) == data
+    assert [control for _, control, _ in values] == [0] * (len(values) - 1) + [pdata.LAST]
+    assert {len(part) for _, _, part in values[:-1]} <= {(largest - 6) & ~1}
 
 
 def test_the_worst_p_data_pdu_costs_little_memory() -> None:

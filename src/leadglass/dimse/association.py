@@ -50,8 +50,9 @@ from leadglass.dimse.values import INVALID_PARAMETER, UNEXPECTED_PDU, UNRECOGNIS
 from leadglass.errors import ProtocolError, UsageError
 from leadglass.model import AssociationLimits
 
-# What we send at most in one P-DATA-TF PDU when the peer takes more or sets no limit (maximum length 0, PS3.8 D.1.1).
-_LARGEST_SENT = 131_072
+# What we send at most in one P-DATA-TF PDU when the peer takes more or sets no limit (maximum length 0, PS3.8 D.1.1):
+# with its header eight full records of TLS.
+_LARGEST_SENT = 131_066
 # A peer that takes less would have us send more headers than data.
 _SMALLEST_SENT = 128
 

@@ -15,6 +15,8 @@ _VALUE_HEADER = Struct(">IBB")
 _HEADERS = Struct(">BxIIBB")
 # An honest peer sends one or two; each costs an event, so they are bounded.
 _VALUES_PER_PDU = 256
+#: Bytes of PDUs that go out in one write.
+_GATHERED = 131_072
 
 
 def split(body: memoryview) -> list[tuple[int, int, memoryview]]:
@@ -48,27 +50,33 @@ def fragments(
 ) -> Iterator[bytearray | memoryview]:
     """The chunks joined and cut into full P-DATA-TF PDUs, the last one marked; each byte is copied once.
 
-    All PDUs are written into one buffer: each is valid until the next one is asked for. A PDU leaves only when the
-    first byte after it is at hand, since only then it is known not to be the last.
+    As many PDUs are put together as make a write worth its while: one by one, each would end in a record of TLS of a
+    few bytes. All are written into one buffer: what is given is valid until the next is asked for. A PDU leaves only
+    when the first byte after it is at hand, since only then it is known not to be the last.
     """
-    end = _HEADERS.size + _capacity(max_length)
-    buffer = bytearray(end)
+    size = _HEADERS.size + _capacity(max_length)
+    full = range(size, max(1, _GATHERED // size) * size + 1, size)
+    buffer = bytearray(full[-1])
     view = memoryview(buffer)
-    _HEADERS.pack_into(buffer, 0, P_DATA_TF, end - 6, end - 10, context_id, control)
-    used = _HEADERS.size
+    for end in full:
+        _HEADERS.pack_into(buffer, end - size, P_DATA_TF, size - 6, size - 10, context_id, control)
+    ends = iter(full)
+    used, end = _HEADERS.size, next(ends)
     for chunk in chunks:
         source = memoryview(chunk)
-        size = len(source)
-        start = 0
-        while start < size:
+        left = len(source)
+        while left:
             if used == end:
-                yield buffer
-                used = _HEADERS.size
-            taken = min(size - start, end - used)
-            view[used : used + taken] = source[start : start + taken]
+                if end == len(buffer):
+                    yield buffer
+                    ends, end = iter(full), 0
+                used, end = end + _HEADERS.size, next(ends)
+            taken = min(left, end - used)
+            view[used : used + taken] = source[len(source) - left :][:taken]
             used += taken
-            start += taken
-    _HEADERS.pack_into(buffer, 0, P_DATA_TF, used - 6, used - 10, context_id, control | LAST)
+            left -= taken
+    last = used - (end - size)
+    _HEADERS.pack_into(buffer, end - size, P_DATA_TF, last - 6, last - 10, context_id, control | LAST)
     yield view[:used]
 
 
