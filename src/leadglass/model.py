@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NewType
+from typing import Final, NewType
 
 #: A unique identifier after PS3.5 9.1, already checked: at most 64 characters of digits and dots.
 Uid = NewType("Uid", str)
@@ -109,6 +109,18 @@ class AccessEvent:
     study: str = ""
     peer: str = ""
     detail: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """What a search was asked to do beside literal matching: dates and times as one moment (PS3.4 C.2.2.2.5.4), person
+    names by the words in them (C.2.2.2.1.1)."""
+
+    combined_datetime: bool = False
+    fuzzy_names: bool = False
+
+
+LITERAL: Final = Matching()
 
 
 @dataclass(frozen=True, slots=True)

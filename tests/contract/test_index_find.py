@@ -6,7 +6,7 @@ from leadglass.dicom import tags
 from leadglass.errors import DataSetError
 from leadglass.index.answers import AVAILABLE_TRANSFER_SYNTAX_UID
 from leadglass.index.index import Index
-from leadglass.model import Level, Scope
+from leadglass.model import Level, Matching, Scope
 from tests.index.samples import (
     CT,
     EVERYWHERE,
@@ -15,6 +15,8 @@ from tests.index.samples import (
     found,
 )
 
+COMBINED = Matching(combined_datetime=True)
+FUZZY = Matching(fuzzy_names=True)
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
 
 
@@ -81,6 +83,41 @@ SR = "1.2.840.10008.5.1.4.1.1.88.11"
 )
 def test_matching_at_study_level(three: Index, tag: int, key: str, studies: list[int]) -> None:
     assert found(three, {tag: key}) == [f"1.2.{number}" for number in studies]
+
+
+@pytest.mark.parametrize(
+    ("tag", "key", "studies"),
+    [
+        (tags.PATIENT_NAME, "jörg müller", [1, 2]),
+        (tags.PATIENT_NAME, "JO mull", [1, 2]),
+        (tags.PATIENT_NAME, "Mull, J.", [1, 2]),
+        (tags.PATIENT_NAME, "Jorg^Muller", [1, 2]),
+        (tags.PATIENT_NAME, "*orgy", []),
+        (tags.PATIENT_NAME, "*org m?l", [1, 2]),
+        (tags.PATIENT_NAME, "uller", []),
+        (tags.PATIENT_NAME, "m", [1, 2]),
+        (tags.PATIENT_NAME, "^*", [1, 2, 3]),
+        (tags.PATIENT_NAME, "太 山田", [3]),
+        (tags.PATIENT_NAME, "yama=太郎", [3]),
+        (tags.PATIENT_NAME, "yama=花子", []),
+        (tags.PATIENT_NAME, '"*[', []),
+        (tags.PATIENT_ID, "1", []),
+    ],
+)
+def test_fuzzy_matching(three: Index, tag: int, key: str, studies: list[int]) -> None:
+    """By words, in whichever order; other keys are matched as ever."""
+    assert found(three, {tag: key}, matching=FUZZY) == [f"1.2.{number}" for number in studies]
+    narrowed = {tag: key, tags.STUDY_DATE: "20260101-20261231"}
+    assert found(three, narrowed, matching=FUZZY) == [f"1.2.{number}" for number in studies]
+
+
+def test_fuzzy_matching_of_names_without_a_table(three: Index) -> None:
+    assert len(found(three, {tags.OPERATORS_NAME: "an lee"}, Level.SERIES, matching=FUZZY)) == 1
+
+
+def test_words_of_a_fuzzy_name_are_bounded(three: Index) -> None:
+    with pytest.raises(DataSetError):
+        found(three, {tags.PATIENT_NAME: "a " * 17}, matching=FUZZY)
 
 
 @pytest.mark.parametrize(
@@ -172,8 +209,11 @@ def test_several_keys_have_to_match_together(three: Index) -> None:
 def test_combined_date_and_time(three: Index) -> None:
     keys = {tags.STUDY_DATE: "20260105-20260107", tags.STUDY_TIME: "1100-2300"}
     assert found(three, keys) == []
-    assert found(three, keys, combined=True) == ["1.2.2"]
-    assert found(three, {tags.STUDY_DATE: "20260105-", tags.STUDY_TIME: "1013-"}, combined=True) == ["1.2.2", "1.2.3"]
+    assert found(three, keys, matching=COMBINED) == ["1.2.2"]
+    assert found(three, {tags.STUDY_DATE: "20260105-", tags.STUDY_TIME: "1013-"}, matching=COMBINED) == [
+        "1.2.2",
+        "1.2.3",
+    ]
 
 
 def test_scope_narrows_rows_and_counts(three: Index) -> None:

@@ -8,7 +8,7 @@ from leadglass.index.attributes import instance_from, series_from, study_from
 from leadglass.index.index import Index
 from leadglass.index.rows import InstanceState, NewInstance
 from leadglass.index.transaction import Transaction
-from leadglass.model import Attributes, Level, Scope
+from leadglass.model import LITERAL, Attributes, Level, Matching, Scope
 
 KEY = bytes(range(32))
 ARCHIVE_ID = b"sixteen bytes id"
@@ -73,7 +73,7 @@ def add_simple(tx: Transaction, number: int, attributes: Mapping[int, str], *, s
 
 
 def found(
-    index: Index, keys: Attributes, level: Level = Level.STUDY, scope: Scope = EVERYWHERE, combined: bool = False
+    index: Index, keys: Attributes, level: Level = Level.STUDY, scope: Scope = EVERYWHERE, matching: Matching = LITERAL
 ) -> list[str]:
     """The unique keys of what matches, sorted."""
     unique = {
@@ -82,5 +82,5 @@ def found(
         Level.SERIES: tags.SERIES_INSTANCE_UID,
         Level.IMAGE: tags.SOP_INSTANCE_UID,
     }[level]
-    answers = index.find(level, keys, scope, limit=None, combined_datetime=combined)
+    answers = index.find(level, keys, scope, limit=None, matching=matching)
     return sorted(str(answer[unique]) for answer in answers)

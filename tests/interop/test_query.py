@@ -64,8 +64,8 @@ def ask_negotiated(archive: Served, keys: Attributes, application_information: b
         extended=(ExtendedNegotiation(root, application_information),),
     ) as requestor:
         (agreed,) = requestor.accepted.user.extended
-        # Relational queries always; no fuzzy matching and no adjustment of time zones, whatever was asked.
-        assert agreed.data == bytes(application_information[:2]) + bytes(len(application_information) - 2)
+        # Relational queries, moments and fuzzy matching; no adjustment of time zones, whatever was asked.
+        assert agreed.data == bytes(application_information[:3]) + bytes(len(application_information) - 3)
         answers = list(requestor.find(root, keys))
     assert answers[-1][0] == SUCCESS
     return {answer[tags.STUDY_INSTANCE_UID] for _, answer in answers[:-1]}
@@ -131,6 +131,13 @@ def test_combined_date_time_only_when_negotiated(filled: Served) -> None:
     assert ask_negotiated(filled, keys, b"\1\1\1\1\1") == {EARLY, LATE}
     assert ask_negotiated(filled, keys, b"\1\0\0\0\0") == set()
     assert [status for status, _ in ask(filled, keys)] == [SUCCESS]
+
+
+def test_fuzzy_matching_only_when_negotiated(filled: Served) -> None:
+    """PS3.4 C.2.2.2.1.1: words of a name in whichever order."""
+    keys = {tags.QUERY_RETRIEVE_LEVEL: "STUDY", tags.STUDY_INSTANCE_UID: "", tags.PATIENT_NAME: "jose mull"}
+    assert ask_negotiated(filled, keys, b"\1\0\1\0\0") == {f"{UIDS}.3.1", f"{UIDS}.3.2"}
+    assert ask_negotiated(filled, keys, b"\1\0\0\0\0") == set()
 
 
 @pytest.mark.parametrize(

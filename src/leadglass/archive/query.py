@@ -10,7 +10,7 @@ from leadglass.archive.refusals import record_refusal
 from leadglass.dicom import tags
 from leadglass.dicom.dictionary import keyword_of
 from leadglass.errors import DataSetError, LeadglassError, OutOfResources
-from leadglass.model import AccessEvent, Attributes, Level, Operation, Outcome, Principal
+from leadglass.model import LITERAL, AccessEvent, Attributes, Level, Matching, Operation, Outcome, Principal
 
 if TYPE_CHECKING:
     from leadglass.archive.holdings import Holdings
@@ -40,7 +40,7 @@ class IdentifierError(DataSetError):
 class QueryRequest:
     root: tuple[Level, ...]
     identifier: Attributes
-    combined_datetime: bool = False
+    matching: Matching = LITERAL
     peer: str = ""
 
 
@@ -64,7 +64,7 @@ def query(archive: "Holdings", principal: Principal, request: QueryRequest) -> I
             request.identifier,
             scope_of(principal),
             limit=archive.max_answers + 1,
-            combined_datetime=request.combined_datetime,
+            matching=request.matching,
         )
         first = list(islice(rows, LOOK_AHEAD))  # a key that cannot be meant is noticed here
     except LeadglassError as error:
@@ -100,7 +100,14 @@ def query_page(
         authorise(principal, Operation.QUERY)
         level = level_of(request.identifier, request.root)
         rows = list(
-            archive.index.find(level, request.identifier, scope_of(principal), limit=allowed + 1, offset=offset)
+            archive.index.find(
+                level,
+                request.identifier,
+                scope_of(principal),
+                limit=allowed + 1,
+                matching=request.matching,
+                offset=offset,
+            )
         )
     except LeadglassError as error:
         record_refusal(archive.committer, principal, "query", request.peer, error)

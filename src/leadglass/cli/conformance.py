@@ -168,8 +168,8 @@ def _negotiation() -> Iterator[str]:
     yield ""
     yield _prose(
         "Role selection: the requestor may be SCP of storage classes when it may retrieve. Extended negotiation "
-        "of FIND and GET: relational queries yes, combined date-time matching (FIND) yes, fuzzy semantic matching "
-        "no, time zone adjustment no. Of storage: level 2 (full), no coercion of elements."
+        "of FIND and GET: relational queries yes, combined date-time matching and fuzzy matching of person names "
+        "(FIND) yes, time zone adjustment no. Of storage: level 2 (full), no coercion of elements."
     )
     yield ""
     yield _prose(
@@ -197,7 +197,9 @@ def _services() -> Iterator[str]:
     yield _prose(
         "The data set of a stored object is kept byte for byte and sent in the transfer syntax in which it came. "
         "One that the requestor did not accept is a failed sub-operation. Person names and descriptions match "
-        "without regard to case and accents. Answers come in ASCII, else in the character set of the query, else "
+        "without regard to case and accents. With fuzzy matching each word of a name in the key begins a word of the "
+        "name (of the same component group), in whichever order; wildcards within words keep their meaning, and no "
+        "sound is compared. Answers come in ASCII, else in the character set of the query, else "
         "in ISO_IR 192."
     )
     yield ""
@@ -300,7 +302,7 @@ def _web() -> Iterator[str]:
     yield _prose(
         "Search: keys and attributes of section 4, by keyword, by tag, and within Request Attributes Sequence by path; "
         "`includefield` with `all`, `limit`, `offset`. Values of CS and UI may be lists. A Warning 299 says when there "
-        "are more matches, and that `fuzzymatching`, `emptyvaluematching` and `multiplevaluematching` are not done. "
+        "are more matches, and that `emptyvaluematching` and `multiplevaluematching` are not done. "
         f"An answer has at most {MOST_BYTES // 2**20} MiB (413)."
     )
     yield ""

@@ -18,7 +18,7 @@ from leadglass.index.matching import Condition
 from leadglass.index.person import Driver
 from leadglass.index.schema import instance, patient, series, study
 from leadglass.index.template import Slot, Template, like_scope, scope_slots
-from leadglass.model import Attributes, Level, Scope
+from leadglass.model import LITERAL, Attributes, Level, Matching, Scope
 
 #: Rows fetched from SQLite at a time.
 FETCHED = 128
@@ -33,13 +33,13 @@ def find(
     scope: Scope,
     *,
     limit: int | None,
-    combined_datetime: bool,
+    matching: Matching,
     offset: int,
 ) -> Iterator[Attributes]:
     """Answers one by one, from one snapshot. Raises DataSetError for a key that cannot be meant."""
     exact = exact_keys(level, keys)
     if exact is None or offset:
-        yield from _found(connection, level, keys, scope, limit, offset, combined_datetime=combined_datetime)
+        yield from _found(connection, level, keys, scope, limit, offset, matching)
         return
     answered = _answered(level, keys)
     template = _template(level, answered, frozenset(exact), like_scope(scope))
@@ -59,11 +59,10 @@ def _found(
     scope: Scope,
     limit: int | None,
     offset: int,
-    *,
-    combined_datetime: bool,
+    matching: Matching,
 ) -> Iterator[Attributes]:
     """By a statement that is put together for these values."""
-    statement = build(level, keys, scope, combined_datetime=combined_datetime)
+    statement = build(level, keys, scope, matching)
     if offset:
         statement = statement.limit(-1 if limit is None else limit).offset(offset)
     # The result is closed with the generator, or a search given up would hold its snapshot.
@@ -92,15 +91,15 @@ def _answered(level: Level, keys: Iterable[int]) -> tuple[int, ...]:
 @lru_cache(maxsize=KEPT)
 def _template(level: Level, answered: tuple[int, ...], exact: frozenset[int], scope: Scope) -> Template:
     keys = dict.fromkeys(answered, "") | {tag: _slot(tag) for tag in exact}
-    return Template.of(build(level, keys, scope, combined_datetime=False))
+    return Template.of(build(level, keys, scope, LITERAL))
 
 
 def _slot(tag: int) -> Slot:
     return Slot(f"{tag:08X}")
 
 
-def build(level: Level, keys: Mapping[int, Any], scope: Scope, *, combined_datetime: bool) -> Select[Any]:
-    search = Search(level, keys, combined_datetime)
+def build(level: Level, keys: Mapping[int, Any], scope: Scope, matching: Matching) -> Select[Any]:
+    search = Search(level, keys, matching)
     statement = select(*(column_for(tag, scope) for tag in _answered(level, keys)))
     statement = statement.select_from(_rows(level, search.driver))
     statement = statement.where(_visible(level), scope_condition(scope, study), *search.conditions)

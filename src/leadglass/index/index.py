@@ -23,7 +23,7 @@ from leadglass.index.migration import upgrade
 from leadglass.index.rows import Counts, DeviceRow, EventRow, InstanceRow, StudyRow, WriterRow
 from leadglass.index.terms import Terms
 from leadglass.index.transaction import Transaction
-from leadglass.model import Attributes, Level, Scope
+from leadglass.model import LITERAL, Attributes, Level, Matching, Scope
 
 T = TypeVar("T")
 Row = TypeVar("Row", EventRow, InstanceRow)
@@ -101,16 +101,14 @@ class Index:
         scope: Scope,
         *,
         limit: int | None,
-        combined_datetime: bool = False,
+        matching: Matching = LITERAL,
         offset: int = 0,
     ) -> Iterator[Attributes]:
         """Answers of a query, one by one: the supported keys that were asked for (empty where nothing is known), the
         unique keys of the level and those above, and the level. Raises DataSetError, with the first answer, for a key
         that cannot be meant."""
         with self._readers.connect() as connection:
-            yield from find.find(
-                connection, level, keys, scope, limit=limit, combined_datetime=combined_datetime, offset=offset
-            )
+            yield from find.find(connection, level, keys, scope, limit=limit, matching=matching, offset=offset)
 
     def supported(self, level: Level) -> frozenset[int]:
         """Tags that `find` answers at a level; it matches them too, except the counts."""

@@ -21,6 +21,8 @@ from leadglass.index.matching import (
     is_universal,
     matches,
     matches_extra,
+    name_like,
+    name_words_like,
     spans_days,
 )
 from leadglass.index.person import (
@@ -31,11 +33,12 @@ from leadglass.index.person import (
     name_driver,
     name_scan,
     text_driver,
+    words_driver,
 )
 from leadglass.index.schema import instance, patient, request_attributes, series, study, term
 from leadglass.index.template import Slot
 from leadglass.index.uidcode import pack_uid, uid_hash
-from leadglass.model import Attributes, Level
+from leadglass.model import Attributes, Level, Matching
 
 #: Dates and times that are one moment (PS3.4 C.2.2.2.5.4).
 _MOMENTS = (
@@ -127,12 +130,14 @@ class Search:
     """Conditions, order and driver of one search. Raises DataSetError for a key that cannot be meant. The values of
     `exact_keys` may be slots."""
 
-    def __init__(self, level: Level, identifier: Mapping[int, Any], combined_datetime: bool) -> None:
+    def __init__(self, level: Level, identifier: Mapping[int, Any], matching: Matching) -> None:
         self._level = level
+        self._fuzzy = matching.fuzzy_names
+        self._alike = name_words_like if matching.fuzzy_names else name_like
         self._keys = matching_keys(level, identifier)
         self._driven, self.driver = self._choose_driver()
         self.conditions: list[Condition] = [] if self.driver is None else [self.driver.condition]
-        moments = self._moments() if combined_datetime else {}
+        moments = self._moments() if matching.combined_datetime else {}
         for date, time in moments.items():
             self.conditions.append(combined_condition(self._operand(date), self._operand(time)))
         taken = {*moments.keys(), *moments.values()}
@@ -155,13 +160,22 @@ class Search:
             return 0, None
         for tag, text_column in _TRIGRAMS.items():
             value = self._keys.get(tag)
-            if isinstance(value, str) and (driver := _driver_for(tag, text_column, value)):
+            if isinstance(value, str) and (driver := self._driver_for(tag, text_column, value)):
                 return tag, driver
         names = _NAMES.intersection(self._keys)
         if names and not _DATES.intersection(self._keys):
             tag = min(names)
-            return tag, name_scan(tag, str(self._keys[tag]))
+            return tag, name_scan(tag, str(self._keys[tag]), self._alike)
         return 0, None
+
+    def _driver_for(self, tag: int, text_column: str, value: str) -> Driver | None:
+        if tag in _NAMES:
+            return words_driver(text_column, value) if self._fuzzy else name_driver(tag, text_column, value)
+        if "\\" in value:  # alternatives
+            return None
+        if tag == tags.STUDY_DESCRIPTION:
+            return text_driver(text_column, fold_name(value), has_index=False)
+        return text_driver(text_column, value, has_index=True)
 
     def _has_strong_key(self) -> bool:
         if any(tag in _STRONG and not has_wildcard(str(value)) for tag, value in self._keys.items()):
@@ -187,11 +201,21 @@ class Search:
         if not isinstance(value, str):
             raise DataSetError(f"The key {keyword_of(tag)} cannot have items.")
         if tag in _NAMES:
-            return name_condition(tag, value)
+            return name_condition(tag, value, self._alike)
         if tag == self._driven:
             return _driven_condition(tag, value)
         field = FIELDS.get(tag)
-        return _other_condition(tag, value) if field is None else _field_condition(field, value)
+        return _other_condition(tag, value) if field is None else self._field_condition(field, value)
+
+    def _field_condition(self, field: Field, value: str) -> Condition:
+        table = table_of(field)
+        if field.column:
+            folded = table.c.get(f"{field.column}_folded")
+            target = table.c[field.column] if folded is None else folded
+            return matches(field.tag, field.vr, target, value, folded=folded is not None)
+        if field.vr == "PN":
+            return extra_name_condition(table.c.extra, field.tag, value, self._alike)
+        return matches_extra(field.tag, field.vr, extra_text(field), value)
 
 
 def _exact_condition(tag: int, slot: Slot) -> Condition:
@@ -200,16 +224,6 @@ def _exact_condition(tag: int, slot: Slot) -> Condition:
         return func.instr(literal("\\").concat(column).concat("\\"), literal(slot)) > 0
     # The index of identities leaves empty Patient IDs out, and SQLite wants to be told that they are not meant.
     return and_(column == slot, column != sql("''")) if tag == tags.PATIENT_ID else column == slot
-
-
-def _driver_for(tag: int, text_column: str, value: str) -> Driver | None:
-    if tag in _NAMES:
-        return name_driver(tag, text_column, value)
-    if "\\" in value:  # alternatives
-        return None
-    if tag == tags.STUDY_DESCRIPTION:
-        return text_driver(text_column, fold_name(value), has_index=False)
-    return text_driver(text_column, value, has_index=True)
 
 
 def _driven_condition(tag: int, value: str) -> Condition:
@@ -262,17 +276,6 @@ def instance_uid_condition(value: str) -> Condition:
     if not packed:
         return false()
     return and_(instance.c.uid_hash.in_([uid_hash(each) for each in packed]), instance.c.uid.in_(packed))
-
-
-def _field_condition(field: Field, value: str) -> Condition:
-    table = table_of(field)
-    if field.column:
-        folded = table.c.get(f"{field.column}_folded")
-        target = table.c[field.column] if folded is None else folded
-        return matches(field.tag, field.vr, target, value, folded=folded is not None)
-    if field.vr == "PN":
-        return extra_name_condition(table.c.extra, field.tag, value)
-    return matches_extra(field.tag, field.vr, extra_text(field), value)
 
 
 def _request_condition(value: Any) -> Condition:

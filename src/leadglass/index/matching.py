@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, and_, cast, false, func, literal, or_
+from sqlalchemy import ColumnElement, Float, and_, cast, false, func, literal, or_, true
 
 from leadglass.dicom.charset import fold_name
 from leadglass.dicom.dictionary import keyword_of
@@ -14,6 +14,8 @@ from leadglass.errors import DataSetError
 from leadglass.index.attributes import integer, plain_date, plain_time
 
 Condition = ColumnElement[bool]
+#: How one folded component group of a name on record is compared with one that is asked for.
+Alike = Callable[[ColumnElement[Any], str], Condition]
 
 _WILD = re.compile(r"[*?]")
 _DATE = re.compile(r"\d{8}")
@@ -27,6 +29,9 @@ _SINGLE_VALUED = frozenset({"LT", "ST", "UT"})
 #: Alternatives of one key: each makes the tree of the statement deeper, and SQLite reads no deeper one than 1,000. Not
 #: of UIDs, which make a list.
 _MOST_ALTERNATIVES = 256
+#: What stands between the words of a name: components (PS3.5 6.2.1), and what people write within them.
+_BETWEEN_WORDS = re.compile(r"[-^ ,.']+")
+_MOST_WORDS = 16
 #: Characters of a pattern: SQLite takes no longer one than 50,000 bytes, and ours may become three times as long.
 _LONGEST_PATTERN = 4096
 
@@ -92,6 +97,22 @@ def name_like(column: ColumnElement[Any], pattern: str) -> Condition:
         return or_(like(column, pattern), and_(longer, *_prefix_of(column, pattern)))
     # `^` is the character before `_`: all of `pattern` and `pattern^…` in one range.
     return and_(column >= pattern, column < pattern + "_", or_(column == pattern, longer))
+
+
+def name_words_like(column: ColumnElement[Any], pattern: str) -> Condition:
+    """The same with fuzzy matching, PS3.4 C.2.2.2.1.1: each word of the key begins a word of the name, in whichever
+    order. `do john` matches `doe^john`, `*oe` too."""
+    framed = literal("^").concat(column)
+    return and_(true(), *(framed.bool_op("GLOB")(f"*[-^ ,.']{glob(word)}*") for word in name_words(pattern)))
+
+
+def name_words(pattern: str) -> list[str]:
+    """The words of one folded component group, without those that match anything. Raises DataSetError when there are
+    more than a name has."""
+    words = [word for word in _BETWEEN_WORDS.split(pattern) if word.strip("*")]
+    if len(words) > _MOST_WORDS:
+        raise DataSetError("A person name in a key has more words than are matched.", remedy="Ask for fewer.")
+    return words
 
 
 def _prefix_of(column: ColumnElement[Any], pattern: str) -> Iterable[Condition]:

@@ -1,5 +1,6 @@
 """What an association of a given principal may use: presentation contexts, roles and extended negotiation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leadglass.archive.authorise import may
@@ -16,7 +17,7 @@ from leadglass.dimse.items import (
 )
 from leadglass.dimse.negotiation import choose, choose_roles
 from leadglass.dimse.pdu import AssociateRq
-from leadglass.model import Level, Operation, Principal
+from leadglass.model import Level, Matching, Operation, Principal
 
 #: What identifiers and C-ECHO travel in; big endian is retired and nobody proposes it alone.
 MESSAGE_SYNTAXES = (uids.EXPLICIT_LE, uids.IMPLICIT_LE)
@@ -43,13 +44,13 @@ STORAGE_SUPPORT = bytes((2, 0, 0, 0, 0, 0))
 @dataclass(frozen=True, slots=True)
 class Acceptance:
     """The answer to a request. `retrieve_contexts`: (SOP class, transfer syntax) → context on which the requestor takes
-    objects as SCP. `combined_datetime`: the FIND classes for which combined date-time matching was agreed. `denied`:
-    the abstract syntaxes that the principal's roles do not allow."""
+    objects as SCP. `matching`: what was agreed for FIND classes. `denied`: the abstract syntaxes that the principal's
+    roles do not allow."""
 
     results: tuple[ContextResult, ...]
     user: UserInformation
     retrieve_contexts: dict[tuple[str, str], int]
-    combined_datetime: frozenset[str]
+    matching: Mapping[str, Matching]
     denied: frozenset[str]
 
 
@@ -80,7 +81,7 @@ def accept(rq: AssociateRq, principal: Principal, max_pdu: int, *, verified: boo
         results=results,
         user=user,
         retrieve_contexts=_retrieve_contexts(rq.contexts, results, as_scp),
-        combined_datetime=frozenset(item.sop_class for item in agreed if item.data[1:2] == b"\1"),
+        matching={item.sop_class: _matching(item.data) for item in agreed if item.sop_class in FIND_CLASSES},
         denied=frozenset(
             context.abstract_syntax
             for context, result in zip(rq.contexts, results, strict=True)
@@ -123,14 +124,18 @@ def _answered(roles: tuple[RoleSelection, ...], principal: Principal) -> tuple[R
 
 
 def _extended(item: ExtendedNegotiation) -> ExtendedNegotiation:
-    """PS3.4 C.5.1.1: relational queries always, combined date-time matching when asked; the rest is not supported."""
+    """PS3.4 C.5.1.1: relational queries always; moments and fuzzy names when asked, in FIND."""
     asked = item.data
     answer = bytearray(len(asked))
     if asked[:1] == b"\1":
         answer[0] = 1
-    if item.sop_class in FIND_CLASSES and asked[1:2] == b"\1":
-        answer[1] = 1
+    if item.sop_class in FIND_CLASSES:
+        answer[1:3] = (int(each == 1) for each in asked[1:3])
     return ExtendedNegotiation(item.sop_class, bytes(answer))
+
+
+def _matching(agreed: bytes) -> Matching:
+    return Matching(combined_datetime=agreed[1:2] == b"\1", fuzzy_names=agreed[2:3] == b"\1")
 
 
 def _retrieve_contexts(

@@ -9,7 +9,7 @@ from leadglass.dicom.charset import choose_charset, parse_charsets
 from leadglass.dimse.message import CFindRq, CFindRsp
 from leadglass.dimse.status import CANCEL, PENDING, PENDING_UNSUPPORTED_KEYS, SUCCESS
 from leadglass.errors import LeadglassError
-from leadglass.model import Attributes, Operation
+from leadglass.model import LITERAL, Attributes, Operation
 from leadglass.server.dimse.acceptance import ROOTS
 from leadglass.server.dimse.exchange import Desk, IdentifierExchange
 
@@ -46,7 +46,7 @@ class FindExchange(IdentifierExchange):
         return QueryRequest(
             root=ROOTS[sop_class],
             identifier=self._identifier(),
-            combined_datetime=sop_class in self._desk.acceptance.combined_datetime,
+            matching=self._desk.acceptance.matching.get(sop_class, LITERAL),
             peer=self._desk.connection.peer,
         )
 

@@ -103,6 +103,22 @@ def test_matching(client: httpx.Client, query: str, expected: list[str]) -> None
     assert studies(client, f"{OHIF if 'limit' not in query else ''}&{query}") == expected
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("PatientName=circle phant&fuzzymatching=true", [STUDY]),
+        ("PatientName=circle phant&fuzzymatching=false", []),
+        ("PatientName=*hantom*&fuzzymatching=true", [STUDY, SECOND]),
+        ("ReferringPhysicianName=g hou&fuzzymatching=true", [STUDY]),
+    ],
+)
+def test_fuzzy_matching(client: httpx.Client, query: str, expected: list[str]) -> None:
+    """Of person names, PS3.18 8.3.4.2; without a warning, since it is done."""
+    answer = client.get(f"/dicom-web/studies?{query}")
+    assert sorted(value(match, "0020000D") for match in answer.json()) == expected
+    assert "warning" not in answer.headers
+
+
 def test_series_and_instances_below(client: httpx.Client) -> None:
     series = found(client, f"/studies/{STUDY}/series?includefield=00080021,00080031,0008103E,00200011")
     assert sorted((value(each, "0020000E"), value(each, "00080060"), value(each, "00201209")) for each in series) == [
@@ -192,7 +208,7 @@ def test_pages(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["fuzzymatching=true", "emptyvaluematching=true", "multiplevaluematching=true", "SeriesDescription=x"],
+    ["emptyvaluematching=true", "multiplevaluematching=true", "SeriesDescription=x"],
 )
 def test_what_is_not_done_is_said(client: httpx.Client, query: str) -> None:
     answer = client.get(f"/dicom-web/studies?{query}")

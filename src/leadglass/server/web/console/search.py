@@ -77,10 +77,10 @@ class Search:
     def identifiers(self, today: date) -> tuple[Attributes, ...]:
         """One for each attribute that the text may be about; their answers are shown together."""
         common = {**ANSWERED, **self._narrowing(today)}
-        names = _names(self.text) if re.search(r"[^\W\d_]", self.text) else ()
+        name = ({**common, tags.PATIENT_NAME: _words(self.text)},) if re.search(r"[^\W\d_]", self.text) else ()
         numbers = (tags.PATIENT_ID, tags.ACCESSION_NUMBER) if re.search(r"\d", self.text) else ()
         return (
-            *({**common, tags.PATIENT_NAME: name} for name in names),
+            *name,
             *({**common, tag: f"*{self.text}*"} for tag in numbers),
         ) or (common,)
 
@@ -98,11 +98,9 @@ class Search:
         return keys
 
 
-def _names(text: str) -> tuple[str, ...]:
-    """Words anywhere inside a name, two of them in either order: `john doe` finds `DOE^JOHN`."""
-    words = [word for word in _BETWEEN.split(text) if word]
-    orders = (words, words[::-1]) if len(words) == 2 else (words,)
-    return tuple(f"*{'*'.join(order)}*" for order in orders)
+def _words(text: str) -> str:
+    """Anywhere inside the words of a name, matched fuzzily in whichever order: `ohn doe` finds `DOE^JOHN`."""
+    return " ".join(f"*{word}*" for word in _BETWEEN.split(text) if word)
 
 
 def _bounded(text: str) -> str:

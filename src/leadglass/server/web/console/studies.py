@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 from leadglass.archive.archive import Archive
 from leadglass.archive.query import STUDY_ROOT, QueryRequest, query
 from leadglass.dicom import tags
-from leadglass.model import Attributes, Principal
+from leadglass.model import Attributes, Matching, Principal
 from leadglass.server.web.authentication import peer_of, principal_of
 from leadglass.server.web.console import present
 from leadglass.server.web.console.forms import form_of
@@ -108,7 +108,8 @@ class StudiesPage:
     def _found(self, principal: Principal, search: Search, limit: int, peer: str) -> list[StudyLine]:
         found: dict[str, StudyLine] = {}
         for identifier in search.identifiers(date.today()):
-            answers = query(self._archive, principal, QueryRequest(STUDY_ROOT, identifier, peer=peer))
+            request = QueryRequest(STUDY_ROOT, identifier, Matching(fuzzy_names=True), peer)
+            answers = query(self._archive, principal, request)
             found |= {line.uid: line for line in map(StudyLine.of, islice(answers, limit))}
         lines = list(found.values())
         return (_by_date(lines) if search.narrowed else lines)[:limit]

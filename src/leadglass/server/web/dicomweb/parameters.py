@@ -8,15 +8,14 @@ from urllib.parse import parse_qsl
 
 from leadglass.dicom.dictionary import keyword_of, tag_of, vr_of
 from leadglass.errors import UsageError
-from leadglass.model import Attributes
+from leadglass.model import Attributes, Matching
 
 _LONGEST: Final = 16 * 1024
 _MOST_FIELDS: Final = 256
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
 _WHOLE: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
-#: Options of a search whose other value is not offered, and what the Warning says then (PS3.18 8.3.4.2, .5, .6).
+#: Options of a search whose other value is not offered, and what the Warning says then (PS3.18 8.3.4.5, .6).
 _NOT_OFFERED: Final = {
-    "fuzzymatching": "The fuzzymatching parameter is not supported. Only literal matching has been performed.",
     "emptyvaluematching": (
         "The emptyvaluematching parameter is not supported. Empty Value Matching has not been performed."
     ),
@@ -24,6 +23,8 @@ _NOT_OFFERED: Final = {
         "The multiplevaluematching parameter is not supported. Multiple Value Matching has not been performed."
     ),
 }
+#: Person names match by their words (PS3.18 8.3.4.2).
+_FUZZY: Final = "fuzzymatching"
 #: Parameters that are read elsewhere (PS3.18 8.3.3).
 _OTHERS: Final = frozenset({"accept", "charset"})
 #: VRs whose values never hold a comma: one separates alternatives, as PS3.18 8.3.4.1 says of UIDs.
@@ -40,6 +41,7 @@ class SearchParameters:
     limit: int | None
     offset: int
     warnings: tuple[str, ...]
+    matching: Matching
 
 
 def parse_search(query: str, supported: Set[int]) -> SearchParameters:
@@ -68,7 +70,7 @@ class _Parsed:
         self._includes: set[int] = set()
         self._all = False
         self._numbers: dict[str, int] = {}
-        self._options: set[str] = set()
+        self._options: dict[str, bool] = {}
         self._warnings: list[str] = []
 
     def take(self, name: str, value: str) -> None:
@@ -76,7 +78,7 @@ class _Parsed:
             self._include(value)
         elif name in ("limit", "offset"):
             self._number(name, value)
-        elif name in _NOT_OFFERED:
+        elif name == _FUZZY or name in _NOT_OFFERED:
             self._option(name, value)
         elif name not in _OTHERS:
             self._match(name, value)
@@ -91,6 +93,7 @@ class _Parsed:
             self._numbers.get("limit"),
             self._numbers.get("offset", 0),
             tuple(dict.fromkeys(self._warnings)),
+            Matching(fuzzy_names=self._options.get(_FUZZY, False)),
         )
 
     def _include(self, value: str) -> None:
@@ -109,8 +112,8 @@ class _Parsed:
     def _option(self, name: str, value: str) -> None:
         if name in self._options or value not in ("true", "false"):
             raise UsageError(f"The parameter {name} is neither true nor false (PS3.18 8.3.4).")
-        self._options.add(name)
-        if value == "true":
+        self._options[name] = value == "true"
+        if self._options[name] and name in _NOT_OFFERED:
             self._warnings.append(_NOT_OFFERED[name])
 
     def _match(self, name: str, value: str) -> None:

@@ -99,7 +99,7 @@ class Qido:
         supported = supported_keys(self._archive, level)
         asked = parse_search(request.url.query, supported | _ADDED)
         identifier = _identifier(request, level, asked, supported)
-        asker = QueryRequest(STUDY_ROOT, identifier, peer=peer_of(request))
+        asker = QueryRequest(STUDY_ROOT, identifier, asked.matching, peer_of(request))
         service = service_of(request)
 
         def make(page: Page) -> Response:
