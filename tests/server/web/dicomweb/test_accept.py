@@ -112,7 +112,20 @@ def test_the_parameter_goes_first_where_the_header_agrees() -> None:
 # Instances.
 
 
-@pytest.mark.parametrize("accept", [None, "*/*", 'multipart/related; type="application/dicom"', "multipart/related"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *(
+            None,
+            "*/*",
+            "application/*",
+            "multipart/*",
+            "multipart/related",
+            'multipart/related; type="application/dicom"',
+        ),
+        "text/html, application/xml; q=0.9, */*; q=0.8",
+    ],
+)
 def test_without_a_transfer_syntax_it_is_explicit_little_endian(accept: str | None) -> None:
     assert instance(accept, EXPLICIT_LE) == Selected("application/dicom", EXPLICIT_LE, True, Work.NONE)
     for stored in (IMPLICIT_LE, EXPLICIT_BE):
@@ -155,6 +168,7 @@ def test_what_lies_there_wins_among_equals() -> None:
 
 def test_one_part_for_one_instance() -> None:
     assert instance("application/dicom", EXPLICIT_LE, alone=True).multipart is False
+    assert instance("application/*", EXPLICIT_LE, alone=True).multipart is False
     assert instance("*/*", EXPLICIT_LE, alone=True).multipart is True
     with pytest.raises(NotAcceptable):
         instance("application/dicom", EXPLICIT_LE, alone=False)
@@ -193,6 +207,13 @@ def test_a_media_type_means_its_default_or_what_lies_there() -> None:
     assert frames('multipart/related; type="image/*"', J2K_LOSSLESS).media_type == "image/jp2"
     with pytest.raises(NotAcceptable):
         frames('multipart/related; type="image/*"', EXPLICIT_LE)
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "application/*", "multipart/*"])
+def test_several_frames_come_in_parts_by_default(accept: str | None) -> None:
+    assert frames(accept, EXPLICIT_LE, alone=False) == Selected(
+        "application/octet-stream", EXPLICIT_LE, True, Work.NONE
+    )
 
 
 def test_single_parts() -> None:

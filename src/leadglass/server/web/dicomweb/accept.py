@@ -221,10 +221,13 @@ def _lowered(ranges: Iterable[MediaRange], by: int) -> Iterator[MediaRange]:
 
 
 def _form(wanted: MediaRange, alone: bool) -> bool | None:
-    """Whether to answer in parts; None when the range allows no form that fits. A wildcard takes the default form."""
-    if wanted.multipart is False:
-        return False if alone else None
-    return True
+    """Whether to answer in parts; None when the range allows no form that fits. A wildcard leaves the form to the
+    server, and what has several parts comes as such by default (PS3.18 8.7.3, 10.4.3)."""
+    if wanted.multipart is not False:
+        return True
+    if alone:
+        return False
+    return True if wanted.media_type.endswith("/*") else None
 
 
 def _target(asked: str, stored: str) -> str:
