@@ -59,7 +59,7 @@ def events(archive: Archive, action: str) -> list[dict[str, object]]:
 
 def ended(archive: Archive) -> dict[str, int]:
     """What the end of the only access counts."""
-    archive.ledger.close_idle(0)
+    archive.ledger.close_all()
     archive.committer.run(lambda _: None)
     (event,) = archive.index.events(action="retrieve-end")
     counts: dict[str, int] = json.loads(event.content)["d"]

@@ -1,7 +1,10 @@
 """What the log says of what left: nothing that a peer does keeps it from being counted."""
 
+import os
+import signal
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,12 +14,13 @@ from leadglass.archive.archive import Archive, ArchiveConfig, open_archive
 from leadglass.dicom import tags, uids
 from leadglass.dicom.attributes import encode_attributes
 from leadglass.dicom.uids import TRANSFER_SYNTAXES
+from leadglass.dimse.association import Association
 from leadglass.dimse.events import CommandReceived, DataReceived
-from leadglass.dimse.message import CGetRq
-from leadglass.dimse.status import SUCCESS
+from leadglass.dimse.message import CGetRq, CGetRsp, CStoreRq, CStoreRsp
+from leadglass.dimse.status import PENDING, SUCCESS
 from leadglass.model import Principal
 from tests.clients import CT, ROOT, ct, get, store
-from tests.served import Served
+from tests.served import TIMEOUT, Served
 from tests.server.conftest import Copied
 from tests.server.log import events
 from tests.server.wire import associated, pdu, read_pdu
@@ -71,6 +75,55 @@ def test_all_is_counted(archive: Served) -> None:
     assert closing(archive) == [4]
 
 
+def test_several_processes_have_one_access(copied: Copied, tmp_path: Path) -> None:
+    """Each of two associations, which two processes have, takes both instances."""
+    with copied(tmp_path, "[dimse]\nprocesses = 2\n") as served:
+        store(served, ct(1, study=STUDY), ct(2, study=STUDY))
+        with ExitStack() as stack:
+            both = [
+                stack.enter_context(associated(served, "workstation", GET, STORE, retrieves=True)) for _ in range(2)
+            ]
+            assert [taken(peer, association) for peer, association in both] == [2, 2]
+    assert closing(served) == [4]
+    assert len(events(served, "retrieve")) == 1
+
+
+def test_what_a_process_took_that_died_is_not_told(copied: Copied, tmp_path: Path) -> None:
+    """Its access stays open, which means the whole study, whatever another process has counted."""
+    with copied(tmp_path, "[dimse]\nprocesses = 2\n") as served:
+        store(served, ct(1, study=STUDY), ct(2, study=STUDY))
+        with ExitStack() as stack:
+            both = [
+                stack.enter_context(associated(served, "workstation", GET, STORE, retrieves=True)) for _ in range(2)
+            ]
+            assert [taken(peer, association) for peer, association in both] == [2, 2]
+            os.kill(served.pids()[1], signal.SIGKILL)
+            assert served.process is not None
+            assert served.process.wait(TIMEOUT) == 4
+        served.process = None
+    assert closing(served) == []
+    assert len(events(served, "retrieve")) == 1
+
+
+def taken(peer: ssl.SSLSocket, association: Association) -> int:
+    """The instances of the study that one C-GET brings, each of them acknowledged."""
+    keys = {tags.QUERY_RETRIEVE_LEVEL: "STUDY", tags.STUDY_INSTANCE_UID: STUDY}
+    identifier = encode_attributes(keys, TRANSFER_SYNTAXES[GET[1]], ())
+    peer.sendall(association.reply(1, CGetRq(1, GET[0]), identifier))
+    stored: CStoreRq | None = None
+    while True:
+        for event in association.receive(pdu(*read_pdu(peer))):
+            if isinstance(event, CommandReceived) and isinstance(event.message, CGetRsp):
+                if event.message.status != PENDING:
+                    return event.message.completed or 0
+            elif isinstance(event, CommandReceived) and isinstance(event.message, CStoreRq):
+                stored = event.message
+            elif isinstance(event, DataReceived) and event.last:
+                assert stored is not None
+                answer = CStoreRsp(stored.message_id, SUCCESS, stored.sop_class, stored.sop_instance)
+                peer.sendall(association.reply(event.context_id, answer))
+
+
 def test_a_retrieval_under_way_is_not_idle(archive: Served) -> None:
     """However long it takes: its access is closed after it, with all that it took."""
     with opened(archive) as here:
@@ -81,9 +134,9 @@ def test_a_retrieval_under_way_is_not_idle(archive: Served) -> None:
         ledger.begin([access])
         ledger.count(access, 10)
         ledger.end([access])
-        ledger.close_idle(0)
+        ledger.close_all()
         ledger.count(access, 10)
         ledger.end([access])
-        ledger.close_idle(0)
+        ledger.close_all()
     assert closing(archive) == [2]
     assert len(events(archive, "retrieve")) == 1

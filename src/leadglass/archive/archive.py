@@ -4,6 +4,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
+from leadglass.archive.access import AccessLedger, AccessLog
 from leadglass.archive.admission import DeviceBook
 from leadglass.archive.committer import LocalCommitter
 from leadglass.archive.credentials import Credentials
@@ -51,7 +52,8 @@ class Archive(Holdings):
         head = begin_chain(index, self.mac_key, self.salts)
         self._writer = LocalCommitter(index, Journal(self.mac_key, head), self.salts)
         keyring = Keyring(root, index.archive_id, index)
-        super().__init__(Stores(directory, root, index, packs, keyring, self._writer), config)
+        ledger = AccessLedger(AccessLog(self._writer))
+        super().__init__(Stores(directory, root, index, packs, keyring, self._writer, ledger), config)
         self.keys = keys
         self.clock = config.clock
         #: Where the web door listens while one does, so that links lead there.
@@ -125,7 +127,7 @@ class Archive(Holdings):
             steps.callback(self._writer.close)
             steps.callback(self.committer.run, close_chain)
             steps.callback(self.refusals.flush)
-            steps.callback(self.ledger.close_idle, 0)
+            steps.callback(self.ledger.close_all)
             steps.callback(self.housekeeping.close)
 
 

@@ -2,6 +2,7 @@
 written goes to the one committer, in the process that `Attachments` is in.
 """
 
+from collections.abc import Collection
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import partial
 from itertools import count
 from typing import TypeVar
 
+from leadglass.archive.access import Access, AccessLedger, AccessRecord, Taken
 from leadglass.archive.admission import DeviceBook
 from leadglass.archive.committer import Committer, Job
 from leadglass.archive.directory import DataDirectory
@@ -26,6 +28,9 @@ from leadglass.pack.pool import Share
 from leadglass.pack.store import PackStore
 
 T = TypeVar("T")
+
+#: Seconds after which what an idle access has taken is handed over.
+HANDED_OVER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,21 @@ class RemoteKeyring(Keyring):
         return keyed
 
 
+class RemoteAccesses(AccessRecord):
+    """In the ledger of the one process that writes the log: whoever reads a study through several processes has one
+    access to it."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def open(self, accesses: Collection[Access]) -> None:
+        self._link.ask("open_accesses", accesses).result()
+
+    def close(self, access: Access, taken: Taken) -> None:
+        with suppress(OSError):  # the other process is gone, and what it has not closed counts as the whole study
+            self._link.tell("close_access", access, taken)
+
+
 class AttachedArchive(Holdings):
     """Made when the archive is open, repaired and locked; whoever has the link lets it `learn`."""
 
@@ -104,7 +124,8 @@ class AttachedArchive(Holdings):
         packs = PackStore(FilesystemBackend(directory.packs), index.archive_id, config.pack_bytes)
         packs.join(opening.share)
         keyring = RemoteKeyring(link, root, index.archive_id, index)
-        super().__init__(Stores(directory, root, index, packs, keyring, RemoteCommitter(link)), config)
+        ledger = AccessLedger(RemoteAccesses(link), HANDED_OVER_SECONDS)
+        super().__init__(Stores(directory, root, index, packs, keyring, RemoteCommitter(link), ledger), config)
         self._link = link
         self.learn(opening.books)
 
@@ -137,6 +158,6 @@ class AttachedArchive(Holdings):
 
     def close(self) -> None:
         """Write what is owed to the log, and let go of packs and index."""
-        self.ledger.close_idle(0)
+        self.ledger.close_all()
         self.packs.close()
         self.index.close()

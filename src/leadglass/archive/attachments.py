@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from leadglass.archive.access import Access, Taken
 from leadglass.archive.archive import Archive
 from leadglass.archive.attached import Books, Opening
 from leadglass.archive.committer import Job
@@ -27,7 +28,8 @@ def openings(archive: Archive, processes: int) -> list[Opening]:
 
 
 class Attachment:
-    """What one attached process asks for. `close` when it is gone: what it left undone is undone."""
+    """What one attached process asks for. `close` when it is gone: what it left undone is undone, but for accesses that
+    it has not closed. What it took is unknown; they stay open, and count as the whole study."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -42,6 +44,8 @@ class Attachment:
             "synced": self._synced,
             "acquire": self._acquire,
             "release": self._release,
+            "open_accesses": self._apart(archive.ledger.begin),
+            "close_access": self._close_access,
             "refuse": archive.refusals.record,
             "suspend": self._apart(archive.suspend),
             "user_by_passcode": self._apart(archive.user_by_passcode),
@@ -81,3 +85,7 @@ class Attachment:
     def _release(self, claim: Claim) -> None:
         self._keyed.remove(claim)
         self._archive.keyring.release(claim)
+
+    def _close_access(self, access: Access, taken: Taken) -> None:
+        self._archive.ledger.count_elsewhere(access, taken)
+        self._archive.ledger.end([access])

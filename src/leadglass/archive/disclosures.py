@@ -1,6 +1,7 @@
 """Who has looked at a study (45 CFR 164.528: an accounting of disclosures), for stewards of its site and auditors."""
 
 import json
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -68,16 +69,17 @@ def disclosures(archive: "Archive", principal: Principal, study_uid: str) -> tup
 
 def _in_words(newest_first: Iterable[EventRow]) -> Iterable[Disclosure]:
     """Beginnings of access, with the counts of the ends that belong to them."""
-    ends: dict[tuple[str, str, str], dict[str, Any]] = {}
+    # Of one key there is more than one when an access began anew while the last one's end was being written.
+    ends: defaultdict[tuple[str, str, str], deque[dict[str, Any]]] = defaultdict(deque)
     for row in newest_first:
         content = json.loads(row.content)
         peer, person = content.get("f", ""), content.get("h", "")
         key = (row.principal, content.get("c", ""), peer)
         if row.action == "retrieve-end":
-            ends[key] = content["d"]
+            ends[key].append(content["d"])
         elif row.action in _IN_WORDS and content.get("o") != Outcome.REFUSED.value:
             detail = content.get("d", {})
-            end = ends.pop(key, None) if row.action == "retrieve" else None
+            end = ends[key].popleft() if row.action == "retrieve" and ends[key] else None
             yield Disclosure(row.time_us, row.principal, person, peer, _described(row.action, detail, end))
 
 

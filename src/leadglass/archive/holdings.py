@@ -60,6 +60,7 @@ class Stores:
     packs: PackStore
     keyring: Keyring
     committer: Committer
+    ledger: AccessLedger
 
 
 class Holdings(ABC):
@@ -77,7 +78,7 @@ class Holdings(ABC):
         self.max_answers = config.max_answers
         self.disk = DiskReserve(stores.directory.path, config.reserve_bytes)
         self.quarantine_keys = QuarantineKeys(stores.root, self.archive_id)
-        self.ledger = AccessLedger(self.committer)
+        self.ledger = stores.ledger
 
     @property
     @abstractmethod
