@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from joserfc.jwk import ECKey, OctKey
@@ -208,6 +208,29 @@ def test_a_provider_that_does_not_ask_again_proves_nothing_anew(archive: Archive
     issuer.documents["/token"] = {"id_token": stale}
     with pytest.raises(NotAuthenticated):
         provider.finish(kept, {"state": kept["state"], "code": "c"})
+
+
+def test_where_one_signs_out_at_the_provider(archive: Archive, issuer: Issuer) -> None:
+    """Only where it says so, over HTTPS; its address may have a query already."""
+    provider = archive.provider
+    assert provider is not None
+    published = issuer.documents["/.well-known/openid-configuration"]
+    published["end_session_endpoint"] = f"{issuer.url}/out?tenant=one"
+    address = urlsplit(provider.end_session("https://localhost:8443/sign-in"))
+    assert parse_qsl(address.query) == [
+        ("tenant", "one"),
+        ("client_id", "leadglass"),
+        ("post_logout_redirect_uri", "https://localhost:8443/sign-in"),
+    ]
+
+
+@pytest.mark.parametrize("endpoint", [None, "", "http://localhost/out", "javascript:alert(1)", 7])
+def test_no_place_to_sign_out_at_the_provider(archive: Archive, issuer: Issuer, endpoint: object) -> None:
+    provider = archive.provider
+    assert provider is not None
+    issuer.documents["/.well-known/openid-configuration"]["end_session_endpoint"] = endpoint
+    with pytest.raises(NotAvailable):
+        provider.end_session("https://localhost:8443/sign-in")
 
 
 @pytest.mark.parametrize(

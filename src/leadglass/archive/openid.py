@@ -134,7 +134,20 @@ class Provider:
         if anew:
             query |= {"prompt": "login", "max_age": "0"}
             kept["since"] = str(self._clock() // 1_000_000)
-        return f"{self._discovery.published(BELIEVED).endpoint('authorization_endpoint')}?{urlencode(query)}", kept
+        return self._address("authorization_endpoint", query), kept
+
+    def end_session(self, back: str) -> str:
+        """Where the browser signs out at the provider, which sends it to `back` then (RP-Initiated Logout 1.0, 2). There is
+        no `id_token_hint`, a token in an address: the provider asks its user instead. Raises NotAvailable, also when
+        the provider has no such place."""
+        return self._address(
+            "end_session_endpoint", {"client_id": self._config.client_id, "post_logout_redirect_uri": back}
+        )
+
+    def _address(self, endpoint: str, query: Mapping[str, str]) -> str:
+        """Raises NotAvailable. An endpoint may have a query already (RFC 6749 3.1)."""
+        place = self._discovery.published(BELIEVED).endpoint(endpoint)
+        return f"{place}{'&' if urlsplit(place).query else '?'}{urlencode(query)}"
 
     def finish(self, kept: Mapping[str, str], answer: Mapping[str, str]) -> tuple[AccountRow, int]:
         """The user whom the provider vouches for, added or brought up to date here; and when it proved to the provider

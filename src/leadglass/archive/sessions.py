@@ -103,11 +103,14 @@ class Sessions:
             if row.digest in self._live:
                 self._live[row.digest] = replace(row, seen=now, proved=now)
 
-    def end(self, secret: str, peer: str) -> None:
-        """Sign-out, at once; on record soon after. Nothing happens when there is no such session."""
+    def end(self, secret: str, peer: str) -> str:
+        """Sign-out, at once; on record soon after. How its user had signed in; empty, and nothing happens, when there
+        is no such session."""
         row = self._live.get(digest_of(secret))
-        if row is not None:
-            self._end(row, "sign-out", peer)
+        if row is None:
+            return ""
+        self._end(row, "sign-out", peer)
+        return row.method
 
     def end_of(self, account: AccountRow) -> None:
         """All of a user's: after it was disabled or reset, whose event says why."""

@@ -25,7 +25,7 @@ ROLES = {"Administration": "administrator", "Watching": "auditor"}
 #: Both are about what a schema cannot say: which users, studies and days there are.
 LEFT_OUT = ("positive_data_acceptance", "negative_data_rejection")
 #: There where a provider is configured (test_provider.py); and what would end the session that asks (test_signin.py).
-ELSEWHERE = {"GET /sign-in/provider", "GET /sign-in/provider/back", "POST /sign-out"}
+ELSEWHERE = {"GET /sign-in/provider", "GET /sign-in/provider/back", "GET /sign-in/provider/out", "POST /sign-out"}
 QUIET = list(HealthCheck)
 #: What half of the requests ask for.
 THERE = {"study": f"{ROOT}.78", "series": f"{ROOT}.78.1", "instance": f"{ROOT}.78.1.1", "frames": "1"}

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -192,6 +193,34 @@ def test_a_grant_asks_for_a_proof_that_the_provider_took_now(provided: Served) -
         proved = client.get(answer_of(client, "otto.clinician.default", again=True))
         assert 'content="0; url=/studies"' in proved.text
         assert granting(client) == 400  # of a user whom nobody knows, which is looked at last
+
+
+def test_whoever_signs_out_may_sign_out_there_too(provided: Served) -> None:
+    """OpenID Connect RP-Initiated Logout 1.0. No token travels in an address; the provider asks, and sends back."""
+    with page_of(provided) as client:
+        arrive(client, "olga.clinician.default")
+        left = client.post("/sign-out")
+        assert (left.status_code, left.headers["location"]) == (303, "/sign-in/provider/out")
+        assert client.get("/studies").headers["location"].startswith("/sign-in")
+        page = client.get(left.headers["location"])
+        there = unescape(re.search(r'href="(https://[^"]+)"', page.text)[1])  # type: ignore[index]
+        assert set(parse_qs(urlsplit(there).query)) == {"client_id", "post_logout_redirect_uri"}
+        assert knows(client)
+        asked = client.get(there)
+        secret = re.search(r'name="xsrf" value="(\w+)"', asked.text)
+        action = re.search(r'action="([^"]+)"', asked.text)
+        assert secret and action, asked.text
+        done = client.post(asked.url.join(action[1]), data={"xsrf": secret[1], "logout": "yes"})
+        assert done.headers["location"] == f"https://localhost:{provided.https_port}/sign-in"
+        assert not knows(client)
+
+
+def knows(client: httpx.Client) -> bool:
+    """Whether the provider lets in whoever sits at this browser without asking anything."""
+    answer = client.get("/sign-in/provider")
+    while answer.is_redirect and "/sign-in/provider/back" not in (where := answer.headers["location"]):
+        answer = client.get(answer.url.join(where))
+    return answer.is_redirect
 
 
 def access_token(provided: Served) -> str:

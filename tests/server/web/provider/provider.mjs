@@ -42,6 +42,7 @@ server.listen(0, "127.0.0.1", () => {
   // The archive's port is not known when the provider starts.
   provider.Client.prototype.redirectUriAllowed = (uri) =>
     /^https:\/\/localhost:\d+\/sign-in\/provider\/back$/.test(uri);
+  provider.Client.prototype.postLogoutRedirectUriAllowed = (uri) => /^https:\/\/localhost:\d+\/sign-in$/.test(uri);
   server.on("request", provider.callback());
   console.log(issuer);
 });

@@ -176,6 +176,9 @@ SIGN_IN: Final[Mapping[str, Operation]] = {
         _SIGN_IN, "On to the OpenID provider.", {303: ()}, (503,), query={**_NEXT, "again": ANY_TEXT}, public=True
     ),
     "GET /sign-in/provider/back": page(_SIGN_IN, "Back from the OpenID provider.", 400, 503, public=True),
+    "GET /sign-in/provider/out": page(
+        _SIGN_IN, "Signed out here; a link to do so at the OpenID provider.", public=True
+    ),
     "POST /sign-out": Operation(_SIGN_IN, "End the session.", {303: ()}),
     "GET /setup": page(_SIGN_IN, "Behind a link: asks for its secret, which the fragment holds.", public=True),
     "POST /setup": form(_SIGN_IN, "The secret of a link.", 429, public=True, token=SECRET),

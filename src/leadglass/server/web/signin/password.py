@@ -13,6 +13,7 @@ from leadglass.server.web.authentication import peer_of, principal_of
 from leadglass.server.web.console.forms import Form, form_of
 from leadglass.server.web.signin.ceremonies import Ceremony
 from leadglass.server.web.signin.cookies import SESSION, take_back
+from leadglass.server.web.signin.provider import OUT
 from leadglass.server.web.signin.qr import shown_code
 from leadglass.server.web.signin.steps import Steps, go, local
 
@@ -155,8 +156,9 @@ class PasswordPages:
         return RedirectResponse(next_, 303)
 
     def _sign_out(self, request: Request) -> Response:
-        self._archive.sessions.end(request.cookies.get(SESSION, ""), peer_of(request))
-        response = RedirectResponse("/sign-in", 303)
+        method = self._archive.sessions.end(request.cookies.get(SESSION, ""), peer_of(request))
+        # A page with a link, not a redirect to the provider: browsers hold redirects of a form to form-action.
+        response = RedirectResponse(OUT if method == "openid" and self._provider else "/sign-in", 303)
         take_back(response, SESSION)
         # RFC 9110 has no word for it: what the viewer keeps in the browser goes with the session.
         response.headers["clear-site-data"] = '"cache", "storage"'

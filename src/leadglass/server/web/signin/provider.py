@@ -1,4 +1,4 @@
-"""Signing in with the configured OpenID provider: there and back."""
+"""Signing in with the configured OpenID provider: there and back, and out."""
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -6,17 +6,19 @@ from starlette.routing import BaseRoute, Route
 
 from leadglass.archive.openid import Provider
 from leadglass.archive.users import role_of
-from leadglass.errors import LeadglassError
+from leadglass.errors import LeadglassError, NotAvailable
 from leadglass.server.web.authentication import peer_of
 from leadglass.server.web.signin.ceremonies import Ceremony
 from leadglass.server.web.signin.cookies import SESSION, STEP, give, take_back
 from leadglass.server.web.signin.steps import Steps, local
 
 _BACK = "/sign-in/provider/back"
+#: Where one is once the session here has ended.
+OUT = "/sign-in/provider/out"
 
 
 class ProviderRoutes:
-    PUBLIC = ("/sign-in/provider", _BACK)
+    PUBLIC = ("/sign-in/provider", _BACK, OUT)
 
     def __init__(self, steps: Steps, provider: Provider | None) -> None:
         self._steps = steps
@@ -26,7 +28,11 @@ class ProviderRoutes:
     def routes(self) -> list[BaseRoute]:
         if self._provider is None:
             return []
-        return [Route(self.PUBLIC[0], self._go, methods=["GET"]), Route(_BACK, self._back, methods=["GET"])]
+        return [
+            Route(self.PUBLIC[0], self._go, methods=["GET"]),
+            Route(_BACK, self._back, methods=["GET"]),
+            Route(OUT, self._out, methods=["GET"]),
+        ]
 
     def _go(self, request: Request) -> Response:
         assert self._provider is not None  # noqa: S101 - there is no such route without one
@@ -53,3 +59,11 @@ class ProviderRoutes:
         give(response, SESSION, secret)
         take_back(response, STEP)
         return response
+
+    def _out(self, request: Request) -> Response:
+        assert self._provider is not None  # noqa: S101
+        try:
+            address = self._provider.end_session(f"https://{request.headers['host']}/sign-in")
+        except NotAvailable:
+            address = ""
+        return self._steps.pages.page(request, "signed-out.html", provider=self._provider.name, address=address)
