@@ -137,9 +137,10 @@ class Provider:
         return self._address("authorization_endpoint", query), kept
 
     def end_session(self, back: str) -> str:
-        """Where the browser signs out at the provider, which sends it to `back` then (RP-Initiated Logout 1.0, 2). There is
-        no `id_token_hint`, a token in an address: the provider asks its user instead. Raises NotAvailable, also when
-        the provider has no such place."""
+        """Where the browser signs out at the provider, which sends it to `back` then (RP-Initiated Logout 1.0, 2).
+
+        There is no `id_token_hint`, a token in an address: the provider asks its user instead. Raises NotAvailable,
+        also when the provider has no such place."""
         return self._address(
             "end_session_endpoint", {"client_id": self._config.client_id, "post_logout_redirect_uri": back}
         )
