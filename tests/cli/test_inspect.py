@@ -111,9 +111,24 @@ def test_it_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
     told = run(folder, "--json", log, "--resume", status=1)
     assert "4 files" in told
     assert "1/1" in told
-    lines = log.read_text().splitlines()
-    assert sum("program.dcm" in line for line in lines) == 1
-    assert sum("later.dcm" in line for line in lines) == 1
+    assert len(records(log)) == len(log.read_text().splitlines()) == 4
+    # A file that has changed since is looked at again, and what it was no longer counts.
+    (folder / "program.dcm").write_bytes(whole())
+    assert "4 files" in run(folder, "--json", log, "--resume", status=0)
+
+
+def test_it_goes_on_only_with_the_same_options(folder: Path, tmp_path: Path) -> None:
+    log, rules = tmp_path / "log.json", tmp_path / "own.yar"
+    rules.write_text("rule own { condition: false }")
+    run(folder, "--json", log, "--rules", rules, status=0)
+    before = log.read_text()
+    for others in ((), ("--no-rules",), ("--rules", rules, "--decode")):
+        told = run(folder, "--json", log, "--resume", *others, status=2)
+        assert "other options" in told
+        assert "Give the same options" in told
+    rules.write_text("rule own { condition: true }")  # the file has its name still
+    assert "other options" in run(folder, "--json", log, "--resume", "--rules", rules, status=2)
+    assert log.read_text() == before
 
 
 def test_links_are_not_followed(folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from leadglass.cli.process import harden
 from leadglass.cli.text import printable
 from leadglass.errors import NotAvailable, UsageError
-from leadglass.inspection.batch import Settings, inspect_all
+from leadglass.inspection.batch import Settings, inspect_all, options_of
 from leadglass.inspection.clamav import Clamd
 from leadglass.inspection.media import Subject, subjects
 from leadglass.inspection.reasons import BY_CODE, Weight
@@ -89,17 +90,18 @@ def run(paths: list[Path], settings: Settings, reports: Reports, jobs: int | Non
         Clamd(settings.clamd).version()
     tally = Tally()
     started = time.monotonic()
-    before = _read_before(reports.json) if reports.resume and reports.json is not None else {}
+    options = options_of(settings)
+    before = _read_before(reports.json, options) if reports.resume and reports.json is not None else {}
     found = list(subjects(paths))
+    known = {each: _known(each, before) for each in found}
     with ExitStack() as stack:
         outputs = _Outputs(stack, reports)
-        for path in before:
-            for record in before[path]:
-                tally.add(record)
-                outputs.add_again(record)
-        left = [each for each in found if not _is_done(each, before)]
+        for record in chain.from_iterable(known.values()):
+            tally.add(record)
+            outputs.add_again(record)
+        left = [each for each, records in known.items() if not records]
         try:
-            _inspect(left, settings, jobs or os.cpu_count() or 1, tally, outputs)
+            _inspect(left, settings, options, jobs or os.cpu_count() or 1, tally, outputs)
             outputs.is_complete = True
         except BrokenExecutor:
             raise NotAvailable(
@@ -110,13 +112,15 @@ def run(paths: list[Path], settings: Settings, reports: Reports, jobs: int | Non
     return not tally.found
 
 
-def _inspect(left: list[Subject], settings: Settings, jobs: int, tally: Tally, outputs: "_Outputs") -> None:
+def _inspect(
+    left: list[Subject], settings: Settings, options: str, jobs: int, tally: Tally, outputs: "_Outputs"
+) -> None:
     with _bar() as bar, _executor(min(jobs, len(left) or 1)) as executor:
         task = bar.add_task("inspect", total=len(left), octets="0 bytes", rate="", found=0)
         began = time.monotonic()
         for results in inspect_all(iter(left), settings, executor, at_once=2 * jobs):
             for inspected in results:
-                record = record_of(inspected)
+                record = record_of(inspected, options)
                 tally.add(record)
                 outputs.add(record)
             rate = decimal(int(tally.octets / max(time.monotonic() - began, 0.001)))
@@ -165,18 +169,33 @@ def _opened(path: Path, mode: str) -> TextIO:
         raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
 
 
-def _read_before(path: Path) -> dict[str, list[dict[str, Any]]]:
+def _read_before(path: Path, options: str) -> dict[str, list[dict[str, Any]]]:
+    """What an earlier run has written, by file. Raises UsageError when its options were others."""
     before: dict[str, list[dict[str, Any]]] = {}
-    if path.is_file():
-        with path.open(encoding="utf-8") as lines:
-            for record in read_json_lines(lines):
-                before.setdefault(record["path"].partition("!")[0], []).append(record)
+    if not path.is_file():
+        return before
+    _drop_cut_line(path)
+    with path.open(encoding="utf-8") as lines:
+        for record in read_json_lines(lines):
+            if record.get("options") != options:
+                raise UsageError(
+                    f"{path} was written with other options: {record.get('options', 'unknown')}; these are {options}.",
+                    "Give the same options, or a --json of their own.",
+                )
+            before.setdefault(record["path"].partition("!")[0], []).append(record)
     return before
 
 
-def _is_done(subject: Subject, before: Mapping[str, list[dict[str, Any]]]) -> bool:
-    records = before.get(str(subject.path), [])
-    return any((each["size"], each["modified"]) == (subject.size, subject.modified) for each in records)
+def _drop_cut_line(path: Path) -> None:
+    """A last line that a crash cut short, which the next one would continue."""
+    with path.open("r+b") as file:
+        file.truncate(sum(len(line) for line in file if line.endswith(b"\n")))
+
+
+def _known(subject: Subject, before: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What was written of the file as it is now."""
+    now = (subject.size, subject.modified)
+    return [each for each in before.get(str(subject.path), ()) if (each["size"], each["modified"]) == now]
 
 
 def _bar() -> Progress:

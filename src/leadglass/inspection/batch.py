@@ -1,5 +1,6 @@
 """Many files at once, by any executor of `concurrent.futures`' kind: processes here, Dask's or another's elsewhere."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from leadglass.errors import UsageError
 from leadglass.inspection.clamav import DEFAULT_LIMIT, Clamd
 from leadglass.inspection.decoding import LONGEST_FRAME
 from leadglass.inspection.engines import Engines, Scan
@@ -35,6 +37,22 @@ class Settings:
     clamd_limit: int = DEFAULT_LIMIT
     decode: bool = False
     ocr: str = ""
+
+
+def options_of(settings: Settings) -> str:
+    """What decides what is found, in a few words: a run goes on only from one that had the same. Raises UsageError."""
+    words = ["rules"] if settings.rules else []
+    words += [f"rules:{_digest(path)}" for path in settings.extra_rules]
+    words += [f"clamd:{settings.clamd_limit}"] if settings.clamd else []
+    words += [name for name, chosen in (("decode", settings.decode), ("ocr", bool(settings.ocr))) if chosen]
+    return " ".join(words) or "none"
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise UsageError(f"The rules in {path} cannot be read: {error.strerror}.") from None
 
 
 def inspect_batch(batch: Sequence[Subject], settings: Settings) -> list[Inspected]:

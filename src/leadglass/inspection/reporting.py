@@ -32,13 +32,14 @@ def has_findings(record: Mapping[str, Any]) -> bool:
     return any(is_finding(BY_CODE[code]) for code in record["counts"] if code in BY_CODE)
 
 
-def record_of(inspected: Inspected) -> dict[str, Any]:
-    """One line of JSON. A path is text: bytes of a name that are none are escaped."""
+def record_of(inspected: Inspected, options: str) -> dict[str, Any]:
+    """One line of JSON. A path is text: bytes of a name that are none are escaped. `options`: what was looked for."""
     report = inspected.report
     return {
         "path": _text(inspected.path),
         "size": inspected.size,
         "modified": inspected.modified,
+        "options": options,
         "octets": report.octets,
         "verdict": report.kind.value,
         "counts": dict(report.counts),
