@@ -102,6 +102,17 @@ def test_a_zip_is_for_those_who_ask_for_it(clinician: httpx.Client, study: list[
     assert clinician.get(path, headers=unused).status_code == 406
 
 
+@pytest.mark.parametrize(("accept", "status"), [("image/*", 200), ("*/*", 200), ("image/jpeg", 406)])
+def test_several_images_are_rendered_in_parts(
+    clinician: httpx.Client, study: list[bytes], accept: str, status: int
+) -> None:
+    """A wildcard leaves the form to the server; one media type asks for one part."""
+    answer = clinician.get(f"/dicom-web/studies/{ROOT}.70/rendered", headers={"Accept": accept})
+    assert answer.status_code == status
+    if status == 200:
+        assert [kind for kind, _ in parts(answer)] == ["image/jpeg"] * len(study)
+
+
 def test_head_tells_the_length_and_nothing_else(clinician: httpx.Client, study: list[bytes]) -> None:
     path = f"/dicom-web/studies/{ROOT}.70"
     head = clinician.head(path)

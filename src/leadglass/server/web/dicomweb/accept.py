@@ -89,6 +89,12 @@ class MediaRange:
             return True
         return self.media_type.endswith("/*") and media_type.startswith(self.media_type[:-1])
 
+    @property
+    def is_single_part(self) -> bool:
+        """Whether it takes a single part only: it names one. A wildcard leaves the form to the server, and what has
+        several parts comes as such by default (PS3.18 8.7.3, 10.4.3)."""
+        return self.multipart is False and not self.media_type.endswith("/*")
+
 
 @dataclass(frozen=True, slots=True)
 class Selected:
@@ -221,13 +227,10 @@ def _lowered(ranges: Iterable[MediaRange], by: int) -> Iterator[MediaRange]:
 
 
 def _form(wanted: MediaRange, alone: bool) -> bool | None:
-    """Whether to answer in parts; None when the range allows no form that fits. A wildcard leaves the form to the
-    server, and what has several parts comes as such by default (PS3.18 8.7.3, 10.4.3)."""
-    if wanted.multipart is not False:
-        return True
-    if alone:
+    """Whether to answer in parts; None when the range allows no form that fits."""
+    if alone and wanted.multipart is False:
         return False
-    return True if wanted.media_type.endswith("/*") else None
+    return None if wanted.is_single_part else True
 
 
 def _target(asked: str, stored: str) -> str:

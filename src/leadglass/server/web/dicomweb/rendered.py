@@ -75,7 +75,7 @@ class Rendered:
             second = next(parts, None)
             if second is None:
                 return single(first)
-            if media_range.multipart is False:
+            if media_range.is_single_part:
                 raise NotAcceptable("That is more than one image.", "Ask for multipart/related.")
             return streamed(chain((first, second), parts))
 
