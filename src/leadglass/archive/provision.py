@@ -1,4 +1,4 @@
-"""The certificates of a new archive: a local authority, and server certificates with P-256 and RSA side by side."""
+"""The certificates of an archive: a local authority, and server certificates with P-256 and RSA side by side."""
 
 import ipaddress
 import re
@@ -16,6 +16,7 @@ from leadglass.crypto.certificates import (
     parse_certificate,
     parse_issued,
     require_current,
+    server_names,
 )
 from leadglass.crypto.keys import KeyDirectory, KeyFile
 from leadglass.crypto.tls import CertificateChain
@@ -41,16 +42,36 @@ class Certificates:
 
 def issue(hostnames: tuple[str, ...]) -> Certificates:
     """Make authority and server certificates. Raises UsageError for a name that devices could not connect to."""
-    for name in hostnames:
-        _check(name)
-    names = (*hostnames, *(name for name in LOCAL_NAMES if name not in hostnames))
+    names = _with_local(hostnames)
     made = create_authority("Leadglass local CA")
     return Certificates(made, {kind: issue_server(made, names, kind) for kind in SERVER_FILES})
+
+
+def renew_servers(keys: KeyDirectory, hostnames: tuple[str, ...]) -> tuple[tuple[str, ...], datetime]:
+    """New server certificates of the same authority, for the names given or else the present ones: their names and
+    when they end. Raises UsageError as `issue`, and RefusedForSafety when a file is missing."""
+    present = parse_certificate(keys.read(KeyFile.SERVER_EC_CERTIFICATE))
+    issuer = authority(keys)
+    require_current(issuer.certificate, "CA certificate", datetime.now(UTC))
+    names = _with_local(hostnames or server_names(present))
+    made = Certificates(issuer, {kind: issue_server(issuer, names, kind) for kind in SERVER_FILES})
+    _write_servers(keys, made)
+    return names, made.servers["ec"].certificate.not_after
+
+
+def _with_local(hostnames: tuple[str, ...]) -> tuple[str, ...]:
+    for name in hostnames:
+        _check(name)
+    return (*hostnames, *(name for name in LOCAL_NAMES if name not in hostnames))
 
 
 def provision(keys: KeyDirectory, made: Certificates) -> None:
     keys.write(KeyFile.CA_KEY, made.authority.key)
     keys.write(KeyFile.CA_CERTIFICATE, made.authority.certificate.pem)
+    _write_servers(keys, made)
+
+
+def _write_servers(keys: KeyDirectory, made: Certificates) -> None:
     for kind, (certificate, key) in SERVER_FILES.items():
         keys.write(key, made.servers[kind].key)
         keys.write(certificate, made.servers[kind].certificate.pem)

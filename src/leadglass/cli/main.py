@@ -11,6 +11,7 @@ from rich.markup import escape
 from leadglass import __version__
 from leadglass.cli import (
     assess,
+    certificate,
     device,
     fsck,
     importing,
@@ -35,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("init")(init.init)
+app.command("certificate")(certificate.certificate)
 app.command("serve")(serve.serve)
 app.command("import")(importing.import_)
 app.command("fsck")(fsck.fsck)

@@ -168,7 +168,10 @@ def require_current(certificate: Certificate, what: str, now: datetime) -> None:
     """Refuse to run with an expired certificate. `what` names it in the message: `server certificate (RSA)`, `CA`."""
     if now > certificate.not_after:
         day = certificate.not_after.date().isoformat()
-        raise RefusedForSafety(f"The {what} expired on {day}.", "Renew it, or correct the clock.")
+        raise RefusedForSafety(
+            f"The {what} expired on {day}.",
+            "Renew it (`leadglass certificate` for the server's), or correct the clock.",
+        )
     if now < certificate.not_before:
         day = certificate.not_before.date().isoformat()
         raise RefusedForSafety(f"The {what} is not valid before {day}.", "Correct the clock.")
@@ -189,12 +192,24 @@ def require_client_use(certificate: Certificate) -> None:
 
 def host_names(certificate: Certificate) -> tuple[str, ...]:
     """The DNS names that a server certificate is good for, wildcards left out."""
+    names = _alternative_names(certificate)
+    return () if names is None else tuple(name for name in names.get_values_for_type(x509.DNSName) if "*" not in name)
+
+
+def server_names(certificate: Certificate) -> tuple[str, ...]:
+    """All names and addresses that a server certificate is good for."""
+    names = _alternative_names(certificate)
+    if names is None:
+        return ()
+    return (*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress)))
+
+
+def _alternative_names(certificate: Certificate) -> x509.SubjectAlternativeName | None:
     try:
         extensions = x509.load_der_x509_certificate(certificate.der).extensions
-        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return ()
-    return tuple(name for name in names.get_values_for_type(x509.DNSName) if "*" not in name)
+        return None
 
 
 def certificate_fingerprint(certificate: Certificate) -> str:
