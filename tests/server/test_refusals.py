@@ -57,13 +57,14 @@ def test_missing_keys_directory(archive: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [KeyFile.ROOT, KeyFile.CA_CERTIFICATE, KeyFile.SERVER_EC_KEY, KeyFile.SERVER_RSA_CERTIFICATE]
+    "name",
+    [KeyFile.ROOT, KeyFile.LOG, KeyFile.CA_CERTIFICATE, KeyFile.SERVER_EC_KEY, KeyFile.SERVER_RSA_CERTIFICATE],
 )
 def test_missing_key_file(archive: Served, name: KeyFile) -> None:
     (archive.keys / name).unlink()
     what, remedy = refused(archive, *SERVE)
     assert f"{name} is missing" in what
-    assert "backup" in remedy
+    assert remedy.strip() == "Restore it from its backup."
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])

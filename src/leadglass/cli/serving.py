@@ -14,7 +14,7 @@ from leadglass.archive.archive import open_archive
 from leadglass.archive.provision import server_chains
 from leadglass.cli.process import keep_buffers
 from leadglass.config import load
-from leadglass.crypto.keys import KeyDirectory, same_device
+from leadglass.crypto.keys import KeyDirectory, KeyFile, same_device
 from leadglass.errors import NotAvailable
 from leadglass.server.control import ControlDoor
 from leadglass.server.dimse.listener import Listener
@@ -56,7 +56,9 @@ def run(data: Path, keys: Path, config: Path | None, host: str, dimse_port: int,
     # Before any thread starts, so that all inherit it and the signal waits for us.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     settings = load(config)
-    chains = server_chains(KeyDirectory.open(keys))
+    directory = KeyDirectory.open(keys)
+    chains = server_chains(directory)
+    directory.file(KeyFile.LOG)  # that it is gone would show only when the log is signed
     archive_config, door = settings.archive_config(), settings.dimse.config()
     # What is loaded by now stays: the collector need not look at it again and again, nor copy it after a fork.
     gc.freeze()

@@ -91,7 +91,7 @@ class KeyDirectory:
         try:
             status = os.lstat(path)
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise _unreadable(path, error, "Restore it from its backup, or run: leadglass init") from None
         _check(path, status, stat.S_ISDIR)
         return cls(path)
 
@@ -146,7 +146,7 @@ def _open_private(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(path, error, "Restore it from its backup.") from None
     try:
         _check(path, os.fstat(descriptor), stat.S_ISREG)
     except RefusedForSafety:
@@ -192,9 +192,9 @@ def _decode_root(path: Path, content: bytes) -> RootKey:
     return root
 
 
-def _unreadable(path: Path, error: OSError) -> RefusedForSafety:
+def _unreadable(path: Path, error: OSError, if_missing: str) -> RefusedForSafety:
     if error.errno == errno.ENOENT:
-        return RefusedForSafety(f"{path} is missing.", "Restore it from its backup, or run: leadglass init")
+        return RefusedForSafety(f"{path} is missing.", if_missing)
     if error.errno == errno.ELOOP:
         return RefusedForSafety(f"{path} is a symbolic link.", "Put the original in its place, not a link.")
     return RefusedForSafety(f"{path} cannot be read ({os.strerror(error.errno or 0)}).", "Check its owner and mode.")
