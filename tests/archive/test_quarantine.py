@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -139,8 +139,9 @@ def test_what_may_have_been_committed_is_not_cut_off(
     folder = furnished.copy(tmp_path)
     with opened(folder) as archive:
         with monkeypatch.context() as patched:
-            submit = archive.committer.submit
+            submit, run_beside = archive.committer.submit, archive.committer.run_beside
             patched.setattr(archive.committer, "submit", lambda *job: _lost(submit(*job)))
+            patched.setattr(archive.committer, "run_beside", lambda *job: _lose(run_beside(*job)))
             with pytest.raises(OSError, match="lost"):
                 put(archive, sent)
         assert checked(archive).problems == ()
@@ -157,6 +158,10 @@ def _lost(answer: Future[T]) -> Future[T]:
     lost: Future[T] = Future()
     answer.add_done_callback(lambda _: lost.set_exception(OSError("lost")))
     return lost
+
+
+def _lose(_: object) -> Any:
+    raise OSError("lost")
 
 
 def test_who_may_decide(furnished: Served, tmp_path: Path) -> None:

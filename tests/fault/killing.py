@@ -14,6 +14,8 @@ from tests.served import Served, peer_program
 
 FILE_CALLS = "pwrite64,pwritev,pwritev2,fdatasync,fsync,ftruncate,fallocate,unlink,rename,renameat2"
 SOCKET_CALLS = "write,sendto,sendmsg"
+#: What is written elsewhere than to files and peers.
+NEITHER = ("serve.log", "pipe:", "[eventfd]")
 LINE = re.compile(r"^(?P<thread>\d+) +(?P<time>[\d.]+) (?P<call>\w+)\((?P<fd>\d+)<(?P<path>[^>]*)>")
 
 
@@ -69,7 +71,7 @@ def _points(process: int, trace: Path, folder: Path) -> Iterator[tuple[float, Po
     counts: Counter[tuple[str, str, str]] = Counter()
     for line in trace.read_text().splitlines():
         found = LINE.match(line)
-        if found is None or "serve.log" in found["path"] or "pipe:" in found["path"]:
+        if found is None or any(each in found["path"] for each in NEITHER):
             continue
         path = "socket" if found["path"].startswith(("TCP", "socket")) else str(Path(found["path"]).relative_to(folder))
         counted = found["thread"], path, found["call"]

@@ -3,7 +3,6 @@
 import errno
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -73,10 +72,8 @@ def test_an_index_that_fails(archive: Archive, monkeypatch: pytest.MonkeyPatch) 
     """Whether the row was committed is unknown: the pack is let go of, and the sender told to try again."""
     assert stored(archive, 1) == SUCCESS
     before = open_packs()
-    failed: Future[Any] = Future()
-    failed.set_exception(sqlite3.OperationalError("disk I/O error"))
     with monkeypatch.context() as patch:
-        patch.setattr(archive.committer, "submit", lambda *_: failed)
+        patch.setattr(archive.committer, "run_beside", fail(sqlite3.OperationalError("disk I/O error")))
         assert stored(archive, 2) == PROCESSING_FAILURE
     assert open_packs() == before - 1
     assert stored(archive, 2) == SUCCESS

@@ -101,6 +101,10 @@ class Archive(Holdings):
     def refuse(self, peer: RefusedPeer) -> None:
         self.refusals.record(peer)
 
+    def take_jobs(self, descriptor: int) -> None:
+        """From another process of the archive (`LocalCommitter.attach`)."""
+        self._writer.attach(descriptor)
+
     def suspend(self, device: str, objects: int) -> None:
         self.registry.suspend(device, objects)
 

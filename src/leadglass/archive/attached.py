@@ -2,16 +2,16 @@
 written goes to the one committer, in the process that `Attachments` is in.
 """
 
-from collections.abc import Collection
+import socket
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from itertools import count
 from typing import TypeVar
 
 from leadglass.archive.access import Access, AccessLedger, AccessRecord, Taken
 from leadglass.archive.admission import DeviceBook
+from leadglass.archive.channel import AskingEnd
 from leadglass.archive.committer import Committer, Job
 from leadglass.archive.directory import DataDirectory
 from leadglass.archive.holdings import ArchiveConfig, Holdings, Stores
@@ -51,23 +51,39 @@ class Opening:
 
 
 class RemoteCommitter(Committer):
-    """Jobs are sent, and so is whether what they write about is durable."""
+    """Jobs are sent: those that somebody waits for over channels of their own, kept for the next ones."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._tokens = count(1)
+        self._idle: list[AskingEnd] = []
 
-    def submit(self, job: Job[T], first: "Future[None] | None" = None) -> Future[T]:
-        if first is None:
-            return self._link.ask("commit", job, 0)
-        token = next(self._tokens)
-        answer = self._link.ask("commit", job, token)
-        first.add_done_callback(partial(self._synced, token))
+    def submit(self, job: Job[T]) -> Future[T]:
+        return self._link.ask("commit", job)
+
+    def run(self, job: Job[T]) -> T:
+        return self._ask(job, None)
+
+    def run_beside(self, job: Job[T], durable: Callable[[], None]) -> T:
+        return self._ask(job, durable)
+
+    def _ask(self, job: Job[T], durable: Callable[[], None] | None) -> T:
+        channel = self._channel()
+        answer: T
+        answer, error = channel.ask(job, durable)
+        self._idle.append(channel)
+        if error is not None:
+            raise error
         return answer
 
-    def _synced(self, token: int, done: "Future[None]") -> None:
-        with suppress(OSError):  # the answer tells that the other process is gone
-            self._link.tell("synced", token, done.exception() is None)
+    def _channel(self) -> AskingEnd:
+        # A list's pop and append are atomic; looking first would not be.
+        try:
+            return self._idle.pop()
+        except IndexError:
+            ours, theirs = socket.socketpair()
+            with theirs, suppress(OSError):  # the answer tells that the other process is gone
+                self._link.tell("attach", descriptors=(theirs.fileno(),))
+            return AskingEnd(ours)
 
 
 class RemoteKeyring(Keyring):

@@ -1,15 +1,14 @@
 """The other end of `AttachedArchive`: what the process that writes does for those that receive."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from leadglass.archive.access import Access, Taken
 from leadglass.archive.archive import Archive
 from leadglass.archive.attached import Books, Opening
-from leadglass.archive.committer import Job
-from leadglass.archive.link import LinkFailed, Verb
+from leadglass.archive.link import Verb
 from leadglass.archive.studykeys import Claim
 
 #: Verbs that wait (for a password's hash, a provider, an acknowledgement of all) at once, for each attached process.
@@ -33,15 +32,14 @@ class Attachment:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._unsynced: dict[int, Future[None]] = {}
         self._keyed: list[Claim] = []
         self._waiting = ThreadPoolExecutor(_WAITING, "attachment")
 
     def verbs(self) -> Mapping[str, Verb]:
         archive = self._archive
         return {
-            "commit": self._commit,
-            "synced": self._synced,
+            "commit": archive.committer.submit,
+            "attach": archive.take_jobs,
             "acquire": self._acquire,
             "release": self._release,
             "open_accesses": self._apart(archive.ledger.begin),
@@ -53,29 +51,12 @@ class Attachment:
         }
 
     def close(self) -> None:
-        for unsynced in self._unsynced.values():
-            unsynced.set_exception(LinkFailed("the receiving process is gone"))
-        self._unsynced.clear()
         for claim in self._keyed:
             self._archive.keyring.release(claim)
         self._waiting.shutdown()
 
     def _apart(self, verb: Callable[..., Any]) -> Verb:
         return partial(self._waiting.submit, verb)
-
-    def _commit(self, job: Job[Any], token: int) -> "Future[Any]":
-        """`token`: the transaction waits for `synced` with it; 0: for nothing."""
-        if not token:
-            return self._archive.committer.submit(job)
-        unsynced = self._unsynced[token] = Future[None]()
-        return self._archive.committer.submit(job, unsynced)
-
-    def _synced(self, token: int, is_durable: bool) -> None:
-        unsynced = self._unsynced.pop(token)
-        if is_durable:
-            unsynced.set_result(None)
-        else:
-            unsynced.set_exception(LinkFailed("the pack could not be made durable"))
 
     def _acquire(self, claim: Claim) -> object:
         keyed = self._archive.keyring.acquire(claim)

@@ -1,17 +1,21 @@
-"""One thread writes the index. Whatever queued while it was committing becomes the next transaction: group commit
+"""One thread writes the index. Whatever came while it was committing becomes the next transaction: group commit
 without a timer. A job's result is handed out only after its transaction is durable (synchronous=FULL).
 """
 
+import os
 import queue
+import select
+import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import structlog
 
+from leadglass.archive.channel import AnsweringEnd
 from leadglass.archive.journal import DISCLOSING, ChainHead, Journal
 from leadglass.archive.studykeys import Salts
 from leadglass.errors import LeadglassError, NotAvailable, OutOfResources
@@ -55,10 +59,20 @@ class Writing:
 Job = Callable[[Writing], T]
 
 
+class _Waiting(Protocol):
+    """Who is told what became of a job: a future, or the process that sent it."""
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
 class _Queued(NamedTuple):
+    """`await_durable` raises when what the job writes about is not."""
+
     job: Job[Any]
-    future: Future[Any]
-    first: Future[None] | None
+    waiting: _Waiting
+    await_durable: Callable[[], None]
 
 
 class Committer(ABC):
@@ -66,15 +80,17 @@ class Committer(ABC):
     what it is given, so that it can be sent."""
 
     @abstractmethod
-    def submit(self, job: Job[T], first: "Future[None] | None" = None) -> Future[T]:
-        """Queue a job. The future is done once the job's writes are durable, or holds its error.
-
-        `first` must be done before the transaction commits, and undoes it when it failed: what the job writes about
-        (bytes in a pack) is durable before the row that names it, while both are under way at once.
-        """
+    def submit(self, job: Job[T]) -> Future[T]:
+        """Queue a job. The future is done once the job's writes are durable, or holds its error."""
 
     def run(self, job: Job[T]) -> T:
         return self.submit(job).result()
+
+    @abstractmethod
+    def run_beside(self, job: Job[T], durable: Callable[[], None]) -> T:
+        """Run a job while `durable` is called here. The transaction commits once that has returned, and is undone when
+        it raises: what the job writes about (bytes in a pack) is durable before the row that names it, while both are
+        under way at once."""
 
     def record(self, event: AccessEvent, study_id: int | None = None) -> Future[None]:
         """Put an event on record. Many do not wait for it: that it could not be written is said in any case."""
@@ -96,19 +112,45 @@ class LocalCommitter(Committer):
         self._index = index
         self._journal = journal
         self._salts = salts
-        self._queue: queue.SimpleQueue[_Queued | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Queued] = queue.SimpleQueue()
+        #: Rung for what is queued here; what other processes send rings for itself.
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC)
+        self._ends: dict[int, AnsweringEnd] = {}
+        self._poll = select.epoll()
+        self._poll.register(self._bell, select.EPOLLIN)
         self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job[T], first: "Future[None] | None" = None) -> Future[T]:
+    def submit(self, job: Job[T]) -> Future[T]:
+        return self._put(job, _nothing)
+
+    def run_beside(self, job: Job[T], durable: Callable[[], None]) -> T:
+        word: Future[None] = Future()
+        answer = self._put(job, word.result)
+        try:
+            durable()
+        except BaseException as error:
+            word.set_exception(error)
+            raise
+        word.set_result(None)
+        return answer.result()
+
+    def _put(self, job: Job[T], await_durable: Callable[[], None]) -> Future[T]:
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise NotAvailable("The archive is shutting down.", "Try again when it is up.")
-            self._queue.put(_Queued(job, future, first))
+            self._queue.put(_Queued(job, future, await_durable))
+            os.eventfd_write(self._bell, 1)
         return future
+
+    def attach(self, descriptor: int) -> None:
+        """Take jobs from another process too, over a socket whose other end is an `AskingEnd`."""
+        os.set_inheritable(descriptor, False)
+        self._ends[descriptor] = AnsweringEnd(socket.socket(fileno=descriptor))
+        self._poll.register(descriptor, select.EPOLLIN)
 
     def close(self) -> None:
         """Commit what is queued, then stop."""
@@ -116,35 +158,61 @@ class LocalCommitter(Committer):
             if self._closed:
                 return
             self._closed = True
-            self._queue.put(None)
+            os.eventfd_write(self._bell, 1)
         self._thread.join()
+        for end in self._ends.values():
+            end.close()
+        self._poll.close()
+        os.close(self._bell)
 
     def _work(self) -> None:
-        open_for_more = True
-        while open_for_more:
-            batch = []
-            item = self._queue.get()
-            while item is not None:
-                batch.append(item)
-                if len(batch) == MAX_BATCH or self._queue.empty():
-                    break
-                item = self._queue.get()
-            open_for_more = item is not None
+        while not (self._closed and self._queue.empty()):
+            batch = list(self._gathered())
             if batch:
                 self._commit_batch(batch)
+
+    def _gathered(self) -> Iterator[_Queued]:
+        """Waits until there is anything."""
+        for descriptor, _ in self._poll.poll(maxevents=MAX_BATCH):
+            if descriptor == self._bell:
+                yield from self._queued()
+            else:
+                yield from self._received(descriptor)
+
+    def _queued(self) -> Iterator[_Queued]:
+        os.eventfd_read(self._bell)  # first: what is queued from here on rings again
+        for _ in range(MAX_BATCH):
+            try:
+                yield self._queue.get_nowait()
+            except queue.Empty:
+                return
+        os.eventfd_write(self._bell, 1)  # there may be more
+
+    def _received(self, descriptor: int) -> Iterator[_Queued]:
+        end = self._ends[descriptor]
+        try:
+            yield _Queued(end.receive(), end, end.await_durable)
+        except BlockingIOError:
+            return
+        except EOFError:
+            self._poll.unregister(descriptor)
+            del self._ends[descriptor]
+            end.close()
+        except Exception as error:  # noqa: BLE001 - a job that cannot be read is its sender's defect
+            end.set_exception(error)
 
     def _commit_batch(self, batch: list[_Queued]) -> None:
         try:
             results = self._transact(batch)
         except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
             if len(batch) == 1:
-                batch[0].future.set_exception(_explained(error))
+                batch[0].waiting.set_exception(_explained(error))
                 return
             for item in batch:
                 self._commit_batch([item])
             return
         for queued, result in zip(batch, results, strict=True):
-            queued.future.set_result(result)
+            queued.waiting.set_result(result)
 
     def _transact(self, batch: list[_Queued]) -> list[Any]:
         head = self._journal.head
@@ -153,13 +221,16 @@ class LocalCommitter(Committer):
                 writing = Writing(tx, self._journal, self._salts)
                 results = [queued.job(writing) for queued in batch]
                 for queued in batch:
-                    if queued.first is not None:
-                        queued.first.result()
+                    queued.await_durable()
                 return results
         except BaseException:
             self._journal.head = head  # the chain goes on from the last event that is durable
             self._salts.forget()
             raise
+
+
+def _nothing() -> None:
+    """The job writes about nothing that lies elsewhere."""
 
 
 def _say_lost(action: str, written: Future[None]) -> None:

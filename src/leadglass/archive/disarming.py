@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from leadglass.archive.committer import Writing
 from leadglass.archive.identity import Placed
-from leadglass.archive.incoming import Incoming, Layout
+from leadglass.archive.incoming import Incoming, Layout, described_by
 from leadglass.archive.placing import Placing, Then, settle, settling
 from leadglass.archive.quarantine import SealedOriginal, Suspect, new_row
 from leadglass.dicom.reader import Scan
+from leadglass.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import DataSetError, Quarantined
 from leadglass.index.attributes import WANTED_SEQUENCES, WANTED_TAGS
 from leadglass.index.held_rows import NewQuarantined
@@ -24,6 +25,7 @@ from leadglass.inspection.inspector import Inspector, Verdict, VerdictKind
 from leadglass.inspection.reasons import Reason
 from leadglass.inspection.verdict import tag_text
 from leadglass.model import AccessEvent, Outcome
+from leadglass.pack.format import StudyKey
 from leadglass.pack.writer import ObjectWriter, StoredObject
 
 if TYPE_CHECKING:
@@ -39,14 +41,19 @@ def is_to_be_disarmed(verdict: Verdict) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """An object as it arrived, sealed and synced. `incoming` describes it as a whole, `data_length` is its bytes
-    without what follows its last element."""
+    """An object as it arrived, sealed and synced. `incoming` describes it as a whole, `key` is its study's,
+    `data_length` its bytes without what follows its last element."""
 
     original: SealedOriginal
     suspect: Suspect
     verdict: Verdict
     incoming: Incoming
+    key: StudyKey
     data_length: int
+
+    @property
+    def syntax(self) -> TransferSyntax:
+        return TRANSFER_SYNTAXES[self.incoming.transfer_syntax]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,7 @@ def disarm(archive: "Holdings", armed: Armed, then: Then) -> Placed:
     except BaseException:
         written.abandon()
         raise
-    incoming = replace(armed.incoming, stored=rewritten.stored, scan=replace(rewritten.scan, pixel_data=None))
+    incoming = replace(armed.incoming, stored=rewritten.stored, description=described_by(rewritten.scan))
     was = _Was(
         new_row(armed.suspect, armed.verdict, armed.original),
         armed.suspect,
@@ -88,7 +95,7 @@ def disarm(archive: "Holdings", armed: Armed, then: Then) -> Placed:
     )
     noted = partial(_note, was=was, stored=rewritten.stored.digest, removed=rewritten.removed, then=then)
     with settling(written, armed.original.written):
-        placed = Placing(archive, incoming, written, noted).run()
+        placed = Placing(archive, incoming, armed.key, written, noted).run()
     settle(written, kept=placed.keeps_bytes)
     settle(armed.original.written, kept=placed.keeps_original)
     return placed
@@ -97,7 +104,7 @@ def disarm(archive: "Holdings", armed: Armed, then: Then) -> Placed:
 def _planned(archive: "Holdings", armed: Armed) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
     """The edits, and the elements that they take out."""
     offsets = [each.offset for each in armed.verdict.findings if each.reason is Reason.PRIVATE_PAYLOAD]
-    survey = Survey(armed.incoming.syntax, archive.limits, offsets)
+    survey = Survey(armed.syntax, archive.limits, offsets)
     reader = archive.open_stored(armed.original.stored, armed.original.key)
     for chunk in reader.chunks(0, armed.data_length):
         survey.feed(chunk)
@@ -112,8 +119,7 @@ def _rewrite(
 ) -> _Rewritten:
     """Seal the edited stream, and look at it as at anything that arrives: what is left must be clean, but for what a
     steward has pardoned."""
-    incoming = armed.incoming
-    inspector = Inspector(incoming.syntax, archive.limits, wanted=WANTED_TAGS, wanted_sequences=WANTED_SEQUENCES)
+    inspector = Inspector(armed.syntax, archive.limits, wanted=WANTED_TAGS, wanted_sequences=WANTED_SEQUENCES)
     reader = archive.open_stored(armed.original.stored, armed.original.key)
     for part in apply(edits, reader.chunks()):
         inspector.feed(part)
@@ -123,7 +129,7 @@ def _rewrite(
     if verdict.kind is VerdictKind.REJECT or not verdict.heavy(VerdictKind.QUARANTINE) <= pardoned:
         raise DataSetError("What is left of the object is not clean.")
     layout = Layout.of(verdict.scan.header_length, verdict.scan.pixel_data).encode()
-    stored = written.finish(incoming.keyed.key, layout)
+    stored = written.finish(armed.key, layout)
     written.sync()
     return _Rewritten(stored, verdict.scan, removed)
 

@@ -17,7 +17,7 @@ from leadglass.archive.studykeys import Claim, claim_of
 from leadglass.errors import NotAvailable
 from leadglass.index.attributes import instance_from, series_from, study_from
 from leadglass.index.rows import InstanceRow, InstanceState, NewInstance, StudyRow
-from leadglass.model import AccessEvent, Outcome
+from leadglass.model import AccessEvent, Outcome, Sent
 
 
 class Placement(StrEnum):
@@ -30,7 +30,7 @@ class Placement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(Sent):
     """What became of an object. `keeps_bytes` is false when the sealed copy is to be given up, `keeps_original` true
     when its original was put into quarantine too. `disarmed`: something was cut away; `removed`: elements among it."""
 
@@ -93,7 +93,7 @@ def _may_block(row: InstanceRow, incoming: Incoming) -> bool:
 def _identical(writing: Writing, known: list[InstanceRow], incoming: Incoming) -> InstanceRow | None:
     """The version that arrived, or is stored, with these very bytes."""
     for row in known:
-        if row.transfer_syntax != incoming.syntax.uid:
+        if row.transfer_syntax != incoming.transfer_syntax:
             continue
         if row.digest == incoming.stored.digest or writing.tx.received_as(row.id) == incoming.received:
             return row
@@ -118,8 +118,8 @@ def _add(writing: Writing, incoming: Incoming, shown: list[InstanceRow], against
         for row in shown:
             tx.set_state(row.id, InstanceState.SUPERSEDED)
         described = incoming.described()
-        tx.update_study(study.id, study_from(described))
-        tx.update_series(series_id, series_from(described))
+        tx.update_study(study.id, study_from(described.attributes))
+        tx.update_series(series_id, series_from(described.attributes))
     instance_id = tx.add_instance(_instance(incoming, series_id, state))
     if state is not InstanceState.VISIBLE:
         tx.add_review(instance_id, _reason(placement, is_owner, series_is_free, against))
@@ -137,7 +137,7 @@ def _standing(
         return Placement.UNVERIFIED, InstanceState.UNVERIFIED
     if not against:
         return Placement.STORED, InstanceState.VISIBLE
-    if incoming.principal.may_revise and against == {Relation.HEADER_DIFFERS}:
+    if incoming.sender.may_revise and against == {Relation.HEADER_DIFFERS}:
         return Placement.REVISED, InstanceState.VISIBLE
     return Placement.BESIDE, InstanceState.REVISION
 
@@ -162,18 +162,18 @@ def _study_for(writing: Writing, incoming: Incoming) -> tuple[StudyRow, bool]:
     tx, claim = writing.tx, incoming.claim
     rows = tx.studies(claim.study)
     if row := _claimed(rows, claim):
-        if row.wrapped_key != incoming.keyed.wrapped:
+        if row.wrapped_key != incoming.wrapped_key:
             raise NotAvailable("The object is sealed under a key that its study does not have.", "Send it again.")
         return row, row.owner
     owner = not any(row.owner for row in rows)
     patient = tx.patient(claim.patient_id, claim.issuer)
     study_id = tx.add_study(
-        study_from(incoming.described()),
+        study_from(incoming.described().attributes),
         uid=claim.study,
         owner=owner,
         patient_key=patient,
         site=claim.site,
-        wrapped_key=incoming.keyed.wrapped,
+        wrapped_key=incoming.wrapped_key,
         log_salt=writing.salts.new(),
     )
     return tx.study(study_id), owner
@@ -186,8 +186,9 @@ def _series_for(writing: Writing, incoming: Incoming, study: StudyRow) -> tuple[
         if row.study_id == study.id:
             return row.id, row.instances > 0 or not any(other.instances for other in rows)
     free = not any(row.instances for row in rows)
+    described = incoming.described()
     series_id = writing.tx.add_series(
-        study.id, series_from(incoming.described()), uid=incoming.series, requests=incoming.request_attributes()
+        study.id, series_from(described.attributes), uid=incoming.series, requests=described.requests
     )
     return series_id, free
 
@@ -205,14 +206,14 @@ def _instance(incoming: Incoming, series_id: int, state: InstanceState) -> NewIn
         plain_length=stored.plain_length,
         digest=stored.digest,
         sop_class=incoming.sop_class,
-        transfer_syntax=incoming.syntax.uid,
+        transfer_syntax=incoming.transfer_syntax,
         **instance_from(incoming.attributes),
     )
 
 
 def _record(writing: Writing, incoming: Incoming, placement: Placement, study_id: int, stored: bytes) -> None:
     """`stored`: SHA-256 of what is kept of it."""
-    principal = incoming.principal
+    sender = incoming.sender
     detail: dict[str, object] = {
         "instance": incoming.sop_instance,
         "received": incoming.received.hex(),
@@ -226,11 +227,11 @@ def _record(writing: Writing, incoming: Incoming, placement: Placement, study_id
         AccessEvent(
             action="security-other-pixels" if placement is Placement.REFUSED else "store",
             outcome=Outcome.REFUSED if placement is Placement.REFUSED else Outcome.DONE,
-            principal=principal.label,
-            credential=principal.credential,
-            person=principal.person,
+            principal=sender.label,
+            credential=sender.credential,
+            person=sender.person,
             study=incoming.claim.study,
-            peer=incoming.peer,
+            peer=sender.peer,
             detail=detail,
         ),
         study_id,

@@ -1,19 +1,21 @@
 """An object on its way in, and how two versions of one SOP Instance relate."""
 
+import pickle
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from leadglass.archive.studykeys import Claim, KeyedClaim
+from leadglass.archive.studykeys import Claim
 from leadglass.dicom import tags
 from leadglass.dicom.attributes import decode_elements
 from leadglass.dicom.charset import parse_charsets
 from leadglass.dicom.compare import ContentDigest
+from leadglass.dicom.container import Element
 from leadglass.dicom.reader import PixelData, Scan
 from leadglass.dicom.uids import TransferSyntax
 from leadglass.errors import DataSetError
-from leadglass.model import Principal
+from leadglass.model import Principal, Sent
 from leadglass.pack.writer import StoredObject
 
 _LAYOUT = struct.Struct(">QQQI")
@@ -54,34 +56,49 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
-    """Everything the committer needs to place one received, sealed and synced object."""
+class Sender(Sent):
+    """Who sent an object, as it goes on record, and whether what it sends anew takes the place of what it sent."""
 
-    principal: Principal
+    label: str
+    credential: str
+    person: str
     peer: str
+    may_revise: bool
+
+    @classmethod
+    def of(cls, principal: Principal, peer: str) -> "Sender":
+        return cls(principal.label, principal.credential, principal.person, peer, principal.may_revise)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming(Sent):
+    """Everything the committer needs to place one received, sealed and synced object: sent to it for each."""
+
+    sender: Sender
     claim: Claim
-    keyed: KeyedClaim
+    #: Of the claim, under which the object is sealed.
+    wrapped_key: bytes
     #: What identifies and describes the instance itself.
     attributes: Mapping[int, str]
-    scan: Scan
+    #: What describes patient, study and series, as `described_by` makes it: opened only when one of these is new.
+    description: bytes
     sop_class: str
-    syntax: TransferSyntax
+    transfer_syntax: str
     stored: StoredObject
     #: SHA-256 of what arrived: another than that of what is stored when something was cut away.
     received: bytes
     #: Codes of what inspection found and lets pass.
     findings: tuple[str, ...] = ()
 
-    def described(self) -> dict[int, str]:
-        """All attributes, those of patient, study and series too: read only when one of these is new."""
-        return decode_elements(self.scan.elements, self.scan.little_endian)
-
-    def request_attributes(self) -> tuple[dict[int, str], ...]:
-        """The items of its Request Attributes Sequence."""
-        charset = self.scan.elements.get(tags.SPECIFIC_CHARACTER_SET)
+    def described(self) -> "Described":
+        little_endian, elements, requests = pickle.loads(self.description)  # noqa: S301 - made by `described_by`
+        own = _elements_of(elements)
+        charset = own.get(tags.SPECIFIC_CHARACTER_SET)
         charsets = parse_charsets(charset.value.decode("ascii", "replace") if charset else "")
-        items = self.scan.sequences.get(tags.REQUEST_ATTRIBUTES_SEQUENCE, ())
-        return tuple(decode_elements(item, self.scan.little_endian, charsets) for item in items)
+        return Described(
+            decode_elements(own, little_endian),
+            tuple(decode_elements(_elements_of(item), little_endian, charsets) for item in requests),
+        )
 
     @property
     def sop_instance(self) -> str:
@@ -90,6 +107,29 @@ class Incoming:
     @property
     def series(self) -> str:
         return self.attributes[tags.SERIES_INSTANCE_UID]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """All attributes of an object, and those of the items of its Request Attributes Sequence."""
+
+    attributes: dict[int, str]
+    requests: tuple[dict[int, str], ...]
+
+
+def described_by(scan: Scan) -> bytes:
+    """What a reader kept, as plain values: the committer has no use for most of them most of the time."""
+    requests = scan.sequences.get(tags.REQUEST_ATTRIBUTES_SEQUENCE, ())
+    plain = (scan.little_endian, _values_of(scan.elements), [_values_of(item) for item in requests])
+    return pickle.dumps(plain, pickle.HIGHEST_PROTOCOL)
+
+
+def _values_of(elements: Mapping[int, Element]) -> list[tuple[object, ...]]:
+    return [tuple(each) for each in elements.values()]
+
+
+def _elements_of(values: Iterable[tuple[int, str, bytes, int]]) -> dict[int, Element]:
+    return {each[0]: Element(*each) for each in values}
 
 
 class Relation(Enum):

@@ -5,7 +5,6 @@ version is compared in the caller's thread, and asked again.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +14,11 @@ from leadglass.archive.committer import Job, Writing
 from leadglass.archive.identity import Compare, Placed, place
 from leadglass.archive.incoming import Incoming, Relation, relate
 from leadglass.dicom.compare import ContentDigest, content_digest
-from leadglass.dicom.uids import TRANSFER_SYNTAXES
+from leadglass.dicom.uids import TRANSFER_SYNTAXES, TransferSyntax
 from leadglass.errors import LeadglassError, VerificationFailed
 from leadglass.index.rows import InstanceRow
 from leadglass.model import AccessEvent, Outcome
+from leadglass.pack.format import StudyKey
 from leadglass.pack.writer import ObjectWriter
 
 if TYPE_CHECKING:
@@ -60,18 +60,20 @@ def settle(written: ObjectWriter, *, kept: bool) -> None:
         written.abandon()
 
 
-def _place(writing: Writing, incoming: Incoming, relations: dict[int, Relation], then: Then) -> Placed | Compare:
+def _place(incoming: Incoming, relations: dict[int, Relation], then: Then, writing: Writing) -> Placed | Compare:
+    """A job, once it is given what to place."""
     answer = place(writing, incoming, relations)
     return then(writing, answer) if isinstance(answer, Placed) else answer
 
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """`written` holds the sealed object, finished and not necessarily synced. `then` runs in the transaction, once the
-    object has its place there, and may undo it by raising."""
+    """`key` is its study's; `written` holds the sealed object, finished and not necessarily synced. `then` runs in the
+    transaction, once the object has its place there, and may undo it by raising."""
 
     archive: "Holdings"
     incoming: Incoming
+    key: StudyKey
     written: ObjectWriter
     then: Then = as_placed
 
@@ -80,7 +82,7 @@ class Placing:
         unknown. Whoever calls settles `written`."""
         relations: dict[int, Relation] = {}
         new: ContentDigest | None = None
-        answer = self._place_while_syncing(relations)
+        answer = self._place_while_syncing()
         while not isinstance(answer, Placed):
             new = new or self._digest()
             relations |= self._relations(answer, new)
@@ -88,26 +90,18 @@ class Placing:
         return answer
 
     def _job(self, relations: dict[int, Relation]) -> Job[Placed | Compare]:
-        return partial(_place, incoming=self.incoming, relations=relations, then=self.then)
+        return partial(_place, self.incoming, relations, self.then)
 
-    def _place_while_syncing(self, relations: dict[int, Relation]) -> Placed | Compare:
+    def _place_while_syncing(self) -> Placed | Compare:
         """The committer works out the rows while this thread syncs the pack, and waits for it before it commits.
 
         A long sync would keep everybody else's transaction waiting: large objects are synced first.
         """
-        job = self._job(relations)
+        job, committer = self._job({}), self.archive.committer
         if self.incoming.stored.plain_length > SYNCED_FIRST:
             self.written.sync()
-            return self.archive.committer.run(job)
-        synced: Future[None] = Future()
-        answer = self.archive.committer.submit(job, synced)
-        try:
-            self.written.sync()
-        except BaseException as error:
-            synced.set_exception(error)
-            raise
-        synced.set_result(None)
-        return answer.result()
+            return committer.run(job)
+        return committer.run_beside(job, self.written.sync)
 
     def _relations(self, question: Compare, new: ContentDigest) -> dict[int, Relation]:
         relations = {}
@@ -118,27 +112,30 @@ class Placing:
             except VerificationFailed as error:
                 self._record_damage(row, error)
                 raise
-            relations[row.id] = relate(kept, syntax, new, self.incoming.syntax)
+            relations[row.id] = relate(kept, syntax, new, self._syntax)
         return relations
 
     def _record_damage(self, row: InstanceRow, error: VerificationFailed) -> None:
         """What an object is compared with turned out to be damaged: that is found by whoever comes upon it."""
-        principal = self.incoming.principal
+        sender = self.incoming.sender
         self.archive.committer.record(
             AccessEvent(
                 action="verification-failed",
                 outcome=Outcome.FAILED,
-                principal=principal.label,
-                credential=principal.credential,
-                person=principal.person,
+                principal=sender.label,
+                credential=sender.credential,
+                person=sender.person,
                 study=row.study_uid,
-                peer=self.incoming.peer,
+                peer=sender.peer,
                 detail={"instance": row.uid, "reason": error.message},
             ),
             row.study_id,
         )
 
     def _digest(self) -> ContentDigest:
-        incoming = self.incoming
-        reader = self.archive.open_stored(incoming.stored, incoming.keyed.key)
-        return content_digest(reader.chunks(), incoming.syntax, self.archive.limits)
+        reader = self.archive.open_stored(self.incoming.stored, self.key)
+        return content_digest(reader.chunks(), self._syntax, self.archive.limits)
+
+    @property
+    def _syntax(self) -> TransferSyntax:
+        return TRANSFER_SYNTAXES[self.incoming.transfer_syntax]

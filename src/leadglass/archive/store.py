@@ -7,7 +7,7 @@ has to be cut first, `quarantine` what is held back.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from leadglass.archive.authorise import authorise
 from leadglass.archive.committer import Writing
 from leadglass.archive.disarming import Armed, disarm, is_to_be_disarmed
 from leadglass.archive.identity import Placed, Placement
-from leadglass.archive.incoming import Incoming, Layout
+from leadglass.archive.incoming import Incoming, Layout, Sender, described_by
 from leadglass.archive.placing import Placing, Then, as_placed, settle, settling
 from leadglass.archive.quarantine import Suspect, decide, hold, is_pardoned, seal_original
 from leadglass.archive.refusals import record_refusal
@@ -186,7 +186,7 @@ class StoreSession:
         stored = self._object.finish(keyed.key, layout)
         incoming = self._incoming(verdict, attributes, keyed, stored)
         with settling(self._object):
-            placed = Placing(self._archive, incoming, self._object, self._then()).run()
+            placed = Placing(self._archive, incoming, keyed.key, self._object, self._then()).run()
         settle(self._object, kept=placed.keeps_bytes)
         return placed
 
@@ -194,7 +194,7 @@ class StoreSession:
         original = seal_original(self._archive, self._object, layout)
         suspect = self._suspect(keyed.claim, attributes)
         incoming = self._incoming(verdict, attributes, keyed, original.stored)
-        armed = Armed(original, suspect, verdict, incoming, self._inspector.data_length)
+        armed = Armed(original, suspect, verdict, incoming, keyed.key, self._inspector.data_length)
         try:
             return disarm(self._archive, armed, self._then())
         except DataSetError as error:
@@ -204,14 +204,13 @@ class StoreSession:
         self, verdict: Verdict, attributes: dict[int, str], keyed: KeyedClaim, stored: StoredObject
     ) -> Incoming:
         return Incoming(
-            principal=self._principal,
-            peer=self._received.peer,
+            sender=Sender.of(self._principal, self._received.peer),
             claim=keyed.claim,
-            keyed=keyed,
+            wrapped_key=keyed.wrapped,
             attributes=attributes,
-            scan=replace(verdict.scan, pixel_data=None),
+            description=described_by(verdict.scan),
             sop_class=self._received.sop_class,
-            syntax=self._syntax,
+            transfer_syntax=self._syntax.uid,
             stored=stored,
             received=stored.digest,
             findings=verdict.reported(),

@@ -19,6 +19,7 @@ from leadglass.errors import VerificationFailed
 from leadglass.index.index import Index
 from leadglass.index.rows import StudyRow
 from leadglass.index.transaction import Transaction
+from leadglass.model import Sent
 from leadglass.pack.format import StudyKey, WrappedKey
 
 _HEADER = struct.Struct(">QI")  # key id, root-key epoch
@@ -26,7 +27,7 @@ CACHED_KEYS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Sent):
     """Whose study an object says it belongs to."""
 
     study: str

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from leadglass.crypto.streaming import ciphertext_length
 from leadglass.errors import VerificationFailed
+from leadglass.model import Sent
 
 ID = 16
 DIGEST = 32
@@ -29,7 +30,7 @@ TRAILER = _CLEAR.size + _WRAPPED + _END.size
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class Location(Sent):
     """Where an object lies: pack number, offset of its header, bytes from there to the end of its trailer."""
 
     pack: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from leadglass.crypto.streaming import HEADER, KEY, StreamSealer, seal
 from leadglass.crypto.wrapping import wrap_key
 from leadglass.errors import LeadglassError
+from leadglass.model import Sent
 from leadglass.pack.backend import Buffer
 from leadglass.pack.format import (
     ID,
@@ -49,7 +50,7 @@ class Slabs:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredObject:
+class StoredObject(Sent):
     """What the index needs to know. `digest` is the SHA-256 of the data set as received, `plain_length` its bytes."""
 
     location: Location
