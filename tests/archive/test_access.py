@@ -1,13 +1,18 @@
-"""The ledger of accesses, over a record that tells when, and fails when told."""
+"""The ledger of accesses, over records that tell when, and fail when told."""
 
 import threading
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from leadglass.archive.access import Access, AccessLedger, AccessRecord, Taken
+from leadglass.archive.attachments import Attachment
 from leadglass.errors import OutOfResources
+from tests.archive.opened import TellingLock, device, opened, put
+from tests.clients import ROOT, ct
+from tests.served import TIMEOUT, Served
 
 ONE, TWO = (Access("device:one", "", "", number, f"1.2.{number}", "192.0.2.1") for number in (1, 2))
 
@@ -76,3 +81,49 @@ def test_what_cannot_be_put_on_record_does_not_begin() -> None:
     ledger.end([ONE, TWO])
     ledger.close_all()
     assert [access for access, _ in record.closed] == [TWO, ONE]
+
+
+def test_an_access_does_not_begin_anew_before_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that an end belongs to the last begin before it, whatever comes between."""
+    lock = TellingLock()
+    order: list[object] = []
+
+    class InTurn(AccessRecord):
+        def open(self, accesses: Collection[Access]) -> None:
+            order.extend(accesses)
+            lock.awaited.set()
+
+        def close(self, access: Access, taken: Taken) -> None:
+            lock.awaited.clear()
+            again.start()
+            lock.awaited.wait()
+            order.append((access, taken))
+
+    ledger = AccessLedger(InTurn())
+    monkeypatch.setattr(ledger, "_lock", lock)
+    again = threading.Thread(target=ledger.begin, args=([ONE],))
+    ledger.begin([ONE])
+    ledger.end([ONE])
+    ledger.close_all()
+    again.join()
+    assert order == [ONE, (ONE, Taken()), ONE]
+
+
+def test_an_access_opens_while_others_wait(furnished: Served, tmp_path: Path) -> None:
+    """However many tokens a provider is asked about for an attached process, its retrievals start."""
+    answer = threading.Event()
+    with opened(furnished.copy(tmp_path)) as archive:
+        put(archive, ct(1))
+        (study,) = archive.index.studies(f"{ROOT}.1")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(archive, "principal_by_token", lambda _: answer.wait())
+            attachment = Attachment(archive)
+            verbs = attachment.verbs()
+            asked = [verbs["principal_by_token"]("token") for _ in range(20)]
+            try:
+                verbs["open_accesses"]([Access.of(device(), study.id, study.uid, "192.0.2.1")]).result(TIMEOUT)
+                assert not any(each.done() for each in asked)
+            finally:
+                answer.set()
+                attachment.close()
+        assert [event.study_id for event in archive.index.events(action="retrieve")] == [study.id]

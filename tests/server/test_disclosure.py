@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from leadglass.archive.access import Access
@@ -28,6 +29,7 @@ from tests.server.wire import associated, pdu, read_pdu
 STORE = (CT, uids.EXPLICIT_LE)
 GET = (uids.STUDY_ROOT_GET, uids.EXPLICIT_LE)
 STUDY = f"{ROOT}.70"
+TWO = "[dimse]\nprocesses = 2\n"
 
 
 @pytest.fixture
@@ -76,33 +78,35 @@ def test_all_is_counted(archive: Served) -> None:
 
 
 def test_several_processes_have_one_access(copied: Copied, tmp_path: Path) -> None:
-    """Each of two associations, which two processes have, takes both instances."""
-    with copied(tmp_path, "[dimse]\nprocesses = 2\n") as served:
-        store(served, ct(1, study=STUDY), ct(2, study=STUDY))
-        with ExitStack() as stack:
-            both = [
-                stack.enter_context(associated(served, "workstation", GET, STORE, retrieves=True)) for _ in range(2)
-            ]
-            assert [taken(peer, association) for peer, association in both] == [2, 2]
+    with copied(tmp_path, TWO) as served, both_have_taken_all(served):
+        pass
     assert closing(served) == [4]
     assert len(events(served, "retrieve")) == 1
 
 
 def test_what_a_process_took_that_died_is_not_told(copied: Copied, tmp_path: Path) -> None:
     """Its access stays open, which means the whole study, whatever another process has counted."""
-    with copied(tmp_path, "[dimse]\nprocesses = 2\n") as served:
-        store(served, ct(1, study=STUDY), ct(2, study=STUDY))
-        with ExitStack() as stack:
-            both = [
-                stack.enter_context(associated(served, "workstation", GET, STORE, retrieves=True)) for _ in range(2)
-            ]
-            assert [taken(peer, association) for peer, association in both] == [2, 2]
+    with copied(tmp_path, TWO) as served:
+        with both_have_taken_all(served):
             os.kill(served.pids()[1], signal.SIGKILL)
             assert served.process is not None
             assert served.process.wait(TIMEOUT) == 4
         served.process = None
     assert closing(served) == []
     assert len(events(served, "retrieve")) == 1
+
+
+@contextmanager
+def both_have_taken_all(served: Served) -> Iterator[None]:
+    """Two associations of one device, one in each of two processes, have taken both instances of the study."""
+    processes = [psutil.Process(pid) for pid in served.pids()[1:]]
+    before = [process.num_threads() for process in processes]
+    with ExitStack() as stack:
+        both = [stack.enter_context(associated(served, "workstation", GET, STORE, retrieves=True)) for _ in range(2)]
+        assert [process.num_threads() - then for process, then in zip(processes, before, strict=True)] == [1, 1]
+        store(served, ct(1, study=STUDY), ct(2, study=STUDY))
+        assert [taken(peer, association) for peer, association in both] == [2, 2]
+        yield
 
 
 def taken(peer: ssl.SSLSocket, association: Association) -> int:

@@ -193,7 +193,7 @@ class AccessLedger:
                 for access, tally in self._open.items()
                 if not tally.running and tally.last <= idle_since
             }
-            for access in done:
+            for access, taken in done.items():
                 del self._open[access]
-        for access, taken in done.items():
-            self._record.close(access, taken)
+                # Before anybody can begin it anew: an end belongs to the last begin before it.
+                self._record.close(access, taken)

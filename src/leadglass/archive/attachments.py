@@ -11,7 +11,8 @@ from leadglass.archive.attached import Books, Opening
 from leadglass.archive.link import Verb
 from leadglass.archive.studykeys import Claim
 
-#: Verbs that wait (for a password's hash, a provider, an acknowledgement of all) at once, for each attached process.
+#: Verbs that wait at once, for each attached process: for a password's hash, a provider, an acknowledgement of all; and
+#: as many beside them for the log, so that no retrieval waits while somebody tries passwords.
 _WAITING = 8
 
 
@@ -34,6 +35,7 @@ class Attachment:
         self._archive = archive
         self._keyed: list[Claim] = []
         self._waiting = ThreadPoolExecutor(_WAITING, "attachment")
+        self._opening = ThreadPoolExecutor(_WAITING, "accesses")
 
     def verbs(self) -> Mapping[str, Verb]:
         archive = self._archive
@@ -42,21 +44,19 @@ class Attachment:
             "attach": archive.take_jobs,
             "acquire": self._acquire,
             "release": self._release,
-            "open_accesses": self._apart(archive.ledger.begin),
+            "open_accesses": _apart(self._opening, archive.ledger.begin),
             "close_access": self._close_access,
             "refuse": archive.refusals.record,
-            "suspend": self._apart(archive.suspend),
-            "user_by_passcode": self._apart(archive.user_by_passcode),
-            "principal_by_token": self._apart(archive.principal_by_token),
+            "suspend": _apart(self._waiting, archive.suspend),
+            "user_by_passcode": _apart(self._waiting, archive.user_by_passcode),
+            "principal_by_token": _apart(self._waiting, archive.principal_by_token),
         }
 
     def close(self) -> None:
         for claim in self._keyed:
             self._archive.keyring.release(claim)
         self._waiting.shutdown()
-
-    def _apart(self, verb: Callable[..., Any]) -> Verb:
-        return partial(self._waiting.submit, verb)
+        self._opening.shutdown()
 
     def _acquire(self, claim: Claim) -> object:
         keyed = self._archive.keyring.acquire(claim)
@@ -70,3 +70,7 @@ class Attachment:
     def _close_access(self, access: Access, taken: Taken) -> None:
         self._archive.ledger.count_elsewhere(access, taken)
         self._archive.ledger.end([access])
+
+
+def _apart(threads: ThreadPoolExecutor, verb: Callable[..., Any]) -> Verb:
+    return partial(threads.submit, verb)

@@ -63,18 +63,17 @@ def disclosures(archive: "Archive", principal: Principal, study_uid: str) -> tup
             writing.record(asked, study_id)
 
     archive.committer.run(write)
-    newest_first = (row for study_id in studies for row in archive.index.disclosures(study_id, MOST))
-    return tuple(_in_words(newest_first))
+    return tuple(shown for study_id in studies for shown in _in_words(archive.index.disclosures(study_id, MOST)))
 
 
 def _in_words(newest_first: Iterable[EventRow]) -> Iterable[Disclosure]:
-    """Beginnings of access, with the counts of the ends that belong to them."""
-    # Of one key there is more than one when an access began anew while the last one's end was being written.
-    ends: defaultdict[tuple[str, str, str], deque[dict[str, Any]]] = defaultdict(deque)
+    """Beginnings of access to one study, with the counts of the ends that belong to them."""
+    # One key has several when accesses overlap in the log, as they do where several processes wrote begins and ends.
+    ends: defaultdict[tuple[str, str, str, str], deque[dict[str, Any]]] = defaultdict(deque)
     for row in newest_first:
         content = json.loads(row.content)
         peer, person = content.get("f", ""), content.get("h", "")
-        key = (row.principal, content.get("c", ""), peer)
+        key = (row.principal, content.get("c", ""), person, peer)
         if row.action == "retrieve-end":
             ends[key].append(content["d"])
         elif row.action in _IN_WORDS and content.get("o") != Outcome.REFUSED.value:
