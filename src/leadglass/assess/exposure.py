@@ -1,6 +1,7 @@
 """A whole run: discovery, then every open door, then the sums. `leadglass assess exposure` is a shell around this."""
 
 import resource
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -116,26 +117,37 @@ class _Run:
     def look_at(self, doors: list[Endpoint], on_door: Callable[[Endpoint], None]) -> None:
         for door in doors:
             self._waiting[door.address] = self._waiting.get(door.address, 0) + 1
-        with ThreadPoolExecutor(max(1, min(_WORKERS, len(doors)))) as workers:
-            running: dict[Future[Seen], Endpoint] = {}
-            try:
-                # An interrupt may come as soon as the first door is looked at.
-                for door in doors:
-                    running[workers.submit(self._look, door)] = door
-                for future in as_completed(running):
-                    door = running.pop(future)
-                    self._take(door.address, future)
-                    on_door(door)
-                    self.interrupted = self._looker.reach.stopped  # the scope may come to its end
-            except KeyboardInterrupt:
-                self.interrupted = True
-                self._looker.reach.stop()
-                workers.shutdown(cancel_futures=True)
-                for future, door in running.items():
-                    if not future.cancelled():
-                        self._take(door.address, future)
+        gathered: Future[None] = Future()
+        gathering = threading.Thread(target=self._gather, args=(doors, on_door, gathered), name="gathering")
+        try:
+            gathering.start()
+            gathered.result()
+        except KeyboardInterrupt:
+            # It comes between any two steps of this thread, where nothing is half done: all is gathered in another one.
+            self.interrupted = True
+            self._looker.reach.stop()
+            gathered.result()
         for address in list(self._seen):
             self._finish(address)
+
+    def _gather(self, doors: list[Endpoint], on_door: Callable[[Endpoint], None], gathered: Future[None]) -> None:
+        """Until all doors are looked at, or those under way when it is told to stop."""
+        reach = self._looker.reach
+        try:
+            with ThreadPoolExecutor(max(1, min(_WORKERS, len(doors)))) as workers:
+                running = {workers.submit(self._look, door): door for door in doors}
+                for future in as_completed(running):
+                    door = running.pop(future)
+                    if not future.cancelled():
+                        self._take(door.address, future)
+                        on_door(door)
+                    if reach.stopped:  # the scope may come to its end, too
+                        self.interrupted = True
+                        workers.shutdown(wait=False, cancel_futures=True)
+        except BaseException as error:  # noqa: BLE001 - raised to who waits
+            gathered.set_exception(error)
+        else:
+            gathered.set_result(None)
 
     def _look(self, door: Endpoint) -> Seen:
         reach = self._looker.reach
