@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leadglass.server.web.protocol import MAX_WAITING
 from tests.served import Served, peer_program
 from tests.web import as_user, browser, trusting
 
@@ -203,3 +204,16 @@ def test_a_renewed_certificate_serves_without_a_restart(furnished: Served, tmp_p
         assert shown() == second
         (tmp_path / "web.key").write_text("half a ")
         assert shown() == second
+
+
+def test_a_trailer_is_bounded(archive: Served) -> None:
+    """The parser keeps it until it ends."""
+    trailer = b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Trailer: "
+    assert b"HTTP/1.1 431" in said(archive, POST + trailer, *[b"a" * 100_000] * 100)
+
+
+def test_requests_at_once_are_bounded(archive: Served) -> None:
+    """Each that waits for its turn is kept as objects."""
+    last = GET + b"Connection: close\r\n\r\n"
+    assert said(archive, (GET + b"\r\n") * MAX_WAITING + last).count(b"HTTP/1.1 200") == MAX_WAITING + 1
+    assert said(archive, (GET + b"\r\n") * 1000 + last).count(b"HTTP/1.1 200") <= MAX_WAITING + 1

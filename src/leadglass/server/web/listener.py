@@ -15,9 +15,11 @@ _AT_ONCE: Final = 64
 #: Beyond those that are answered: connections that have yet to shake hands, that are told of the bound, or that linger.
 _SPARE: Final = 256
 #: Bytes read in one go.
-_INBOX: Final = 256 * 1024
+_INBOX: Final = 64 * 1024
 #: Seconds without accepting, when there are no descriptors left.
 _PAUSE: Final = 1.0
+#: Seconds between looks whether all is delivered.
+_TICK: Final = 0.05
 
 
 class TlsListener:
@@ -48,7 +50,10 @@ class TlsListener:
         self._loop.remove_reader(self._listening.fileno())
 
     async def wait_closed(self) -> None:
-        """Whatever is still there has had its time."""
+        """Whatever is still there has had its time, once the last answers are delivered or will not be: where a
+        container ends with its process, so does what the system holds."""
+        while any(transport.is_delivering() for transport in self._held):
+            await asyncio.sleep(_TICK)
         for transport in tuple(self._held):
             transport.abort()
 
@@ -82,7 +87,8 @@ class TlsListener:
         except OSError:  # gone already
             plain.close()
             return
-        transport = TlsTransport(connection, peer, self._protocol(), self._inbox, self._release)
+        patience = self._bounds.stall_seconds
+        transport = TlsTransport(connection, peer, self._protocol(), self._inbox, patience, self._release)
         self._held.add(transport)
         self._by_source[peer[0]] += 1
         transport.shake_hands(self._bounds.handshake_seconds)

@@ -1,5 +1,5 @@
 """HTTP/1.1 from strangers: uvicorn's protocol with bounds on how long a header may be and take, how slowly a body may
-come and an answer may be taken, and with an extension of ASGI for answers that are made while they go out.
+come and how many requests may come at once, and with an extension of ASGI for answers that are made while they go out.
 
 uvicorn itself waits for ever for the end of a header.
 """
@@ -15,13 +15,13 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from leadglass.server.web.configuration import WebConfig
 from leadglass.server.web.outgoing import Buffer, chunked, exactly
-from leadglass.server.web.transport import TlsTransport
+from leadglass.server.web.transport import LEAST_RATE, TlsTransport
 
 #: Request line and header fields together (RFC 9112 2.2, RFC 6585 5).
 MAX_HEADER = 64 * 1024
 MAX_FIELDS = 128
-#: Fewer bytes of a body a second than this are no upload (the door's own time aside, when it does not read).
-LEAST_RATE = 512
+#: Requests that wait for the answers to those before them (RFC 9112 9.3.2); each takes kilobytes.
+MAX_WAITING = 8
 #: Among a scope's extensions: its `send` takes an executor and the buffers of a body, to be made and sent there.
 MADE_BODY: Final = "leadglass.made_body"
 
@@ -43,7 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: TlsTransport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._reading = _Reading.HEADER
-        self._header_bytes = self._body_bytes = self._unsent = 0
+        self._header_bytes = self._body_bytes = 0
         self._was_slow = False
         self._watch: asyncio.TimerHandle | None = None
         self._arm(self.bounds.header_seconds)
@@ -58,12 +58,10 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._reading is _Reading.NOTHING:
             self._begin_header()
-        if self._reading is _Reading.HEADER:
-            self._header_bytes += len(data)
-        else:
-            self._body_bytes += len(data)
+        self._header_bytes += len(data)
+        self._body_bytes += len(data)
         super().data_received(data)
-        if self._reading is _Reading.HEADER and self._header_bytes > MAX_HEADER:
+        if self._reading is not _Reading.NOTHING and self._header_bytes > MAX_HEADER:
             self._refuse(431)
 
     def on_message_begin(self) -> None:
@@ -72,12 +70,15 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer is not to pass for a field of the header (RFC 9110 6.5.1), and nothing more comes of a refused one.
+        if self._reading is _Reading.BODY or self.transport.is_closing():
+            return
         super().on_header(name, value)
         if len(self.headers) > MAX_FIELDS:
             self._refuse(431)
 
     def on_headers_complete(self) -> None:
-        self._reading, self._body_bytes = _Reading.BODY, 0
+        self._reading, self._header_bytes, self._body_bytes = _Reading.BODY, 0, 0
         if self.transport.is_closing():
             return
         lengths = [value for name, value in self.headers if name == b"content-length"]
@@ -92,8 +93,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         made = partial(self._send_made, self.cycle)
         self.scope["extensions"] = {MADE_BODY: {"send": made}}
+        if len(self.pipeline) > MAX_WAITING:
+            self.transport.abort()
 
     def on_body(self, body: bytes) -> None:
+        self._header_bytes = 0  # what frames chunks, and trailers behind them, is counted from here
         if not self.transport.is_closing():
             super().on_body(body)
 
@@ -111,7 +115,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             framed = exactly(cycle.expected_content_length, buffers)
             cycle.expected_content_length = 0
-        await self.transport.send_made(executor, framed, self.bounds.stall_seconds)
+        await self.transport.send_made(executor, framed)
 
     def _begin_header(self) -> None:
         self._reading, self._header_bytes = _Reading.HEADER, 0
@@ -126,29 +130,26 @@ class BoundedProtocol(HttpToolsProtocol):
         self._watch = self.loop.call_later(seconds, self._look)
 
     def _look(self) -> None:
-        """Whether the peer has kept pace since the last look. Idle connections are uvicorn's to close."""
+        """Whether what the peer sends keeps pace. Idle connections are uvicorn's to close."""
         self._watch = None
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._reading is _Reading.NOTHING:
             return
-        if self._reading is _Reading.HEADER:
-            self._refuse(408)
-        elif self._is_stuck():
-            self.transport.abort()
-        elif self._reading is _Reading.BODY or self._is_answering():
+        if not self.transport.is_reading():  # the door's own time
+            self._was_slow, self._body_bytes = False, 0
             self._arm(self.bounds.stall_seconds)
+        elif self._reading is _Reading.HEADER:
+            self._refuse(408)
+        else:
+            self._look_at_body()
 
-    def _is_stuck(self) -> bool:
-        """It takes nothing of an answer, or twice in a row too little came of a body that we would have read."""
-        waiting = self.transport.get_write_buffer_size()
-        takes_nothing = waiting > 0 and waiting == self._unsent
-        is_slow = (
-            self._reading is _Reading.BODY
-            and not self.flow.read_paused
-            and self._body_bytes < LEAST_RATE * self.bounds.stall_seconds
-        )
-        stuck = takes_nothing or (is_slow and self._was_slow)
-        self._unsent, self._body_bytes, self._was_slow = waiting, 0, is_slow
-        return stuck
+    def _look_at_body(self) -> None:
+        """Too little of it, twice in a row, is no upload: we may have read for a part of the time only."""
+        is_slow = self._body_bytes < LEAST_RATE * self.bounds.stall_seconds
+        if is_slow and self._was_slow:
+            self.transport.abort()
+        else:
+            self._was_slow, self._body_bytes = is_slow, 0
+            self._arm(self.bounds.stall_seconds)
 
     def _refuse(self, status: int) -> None:
         """Say why, unless an answer is under way, and part."""

@@ -5,9 +5,12 @@ made of bytes where they lie, and a long answer is lent the socket, in the threa
 """
 
 import asyncio
+import fcntl
 import socket
 import ssl
 import struct
+import sys
+import termios
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -16,10 +19,15 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from leadglass.server.web.outgoing import Buffer, Outgoing, Step
+from leadglass.server.web.threads import finished
 
 #: Bytes owed to a peer at which whoever writes is to wait, and down to which.
 HIGH_WATER: Final = 64 * 1024
 LOW_WATER: Final = 16 * 1024
+#: Who gives or takes fewer bytes a second than this gives or takes nothing.
+LEAST_RATE: Final = 512
+#: Read in one go: records may hold a byte each, and others wait meanwhile.
+_RECORDS: Final = 64
 #: Seconds, and bytes, for which a peer that still sends is listened to after the last word: to close with something
 #: unread would take the answer back that it is about to read (RFC 9112 9.6).
 LINGER_SECONDS: Final = 5.0
@@ -47,15 +55,18 @@ class TlsTransport(asyncio.Transport):
         peer: tuple[str, int],
         protocol: asyncio.Protocol,
         inbox: memoryview,
+        patience: float,
         gone: Callable[["TlsTransport"], None],
     ) -> None:
-        """`connection` does not block and has not shaken hands; `gone` is called when it is closed."""
+        """`connection` does not block and has not shaken hands; `gone` is called when it is closed. A peer that takes
+        nothing of what it is owed for `patience` seconds is cut off."""
         super().__init__()
         self.peer = peer
         self._connection = connection
         self._fd = connection.fileno()
         self._protocol = protocol
         self._inbox = inbox
+        self._patience = patience
         self._gone = gone
         self._loop = asyncio.get_running_loop()
         self._state = _State.SHAKING_HANDS
@@ -63,7 +74,7 @@ class TlsTransport(asyncio.Transport):
         self._unsent: deque[memoryview] = deque()
         self._writing_paused = self._reading_paused = self._lent = False
         self._writable: asyncio.Future[None] | None = None
-        self._lingered = 0
+        self._in_system = self._lingered = 0
 
     def shake_hands(self, seconds: float) -> None:
         """Within so many, or it is over."""
@@ -81,11 +92,16 @@ class TlsTransport(asyncio.Transport):
         return self._state is not _State.OPEN
 
     def is_reading(self) -> bool:
-        return self._state is _State.OPEN and not self._reading_paused
+        return self._state is _State.OPEN and not self._reading_paused and not self._lent
+
+    def is_delivering(self) -> bool:
+        """Whether all has been said, and the peer has yet to take some of it."""
+        return self._state is _State.LINGERING and self._octets_in_system() > 0
 
     def pause_reading(self) -> None:
         self._reading_paused = True
-        self._loop.remove_reader(self._fd)
+        if self._state is _State.OPEN:  # or the descriptor may be another's by now
+            self._loop.remove_reader(self._fd)
 
     def resume_reading(self) -> None:
         self._reading_paused = False
@@ -109,34 +125,32 @@ class TlsTransport(asyncio.Transport):
                 return
         if rest:
             self._unsent.append(rest)
-            self._loop.add_writer(self._fd, self._flush)
+            self._wait()
             if not self._writing_paused and self.get_write_buffer_size() > HIGH_WATER:
                 self._writing_paused = True
                 self._protocol.pause_writing()
 
-    async def send_made(self, executor: Executor, buffers: Iterable[Buffer], patience: float) -> None:
-        """Send what `buffers` make, in `executor`, as fast as the peer takes it. Returns when all is sent, or the peer
-        is gone or takes nothing for `patience` seconds; raises what making them raises. While it lasts nothing else
-        is written or read."""
+    async def send_made(self, executor: Executor, buffers: Iterable[Buffer]) -> None:
+        """Send what `buffers` make, in `executor`, as fast as the peer takes it. Returns when all is sent or the peer
+        is gone; raises what making them raises. While it lasts nothing else is written or read."""
         if self._unsent:
             await self._until_writable()
         if self._state is not _State.OPEN:
             return
         self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
+        self._set_timer(None)
         self._lent = True
         outgoing = Outgoing(self._connection, buffers)
-        is_gone = False
         try:
             while (step := await self._step(executor, outgoing)) is Step.LATER and self._state is _State.OPEN:
-                async with asyncio.timeout(patience):
-                    await self._until_writable()
-            is_gone = step is not Step.DONE
-        except TimeoutError:
-            is_gone = True
+                await self._until_writable()
         finally:
-            self._take_back()
-            if is_gone:
-                self._reset(ConnectionError("the peer is gone"))
+            self._lent = False
+            self._listen()
+            self._part()
+        if step is not Step.DONE:
+            self._reset(ConnectionError("the peer is gone"))
 
     def close(self) -> None:
         if self._state is _State.SHAKING_HANDS:
@@ -151,7 +165,10 @@ class TlsTransport(asyncio.Transport):
             # Its thread has the socket still, and finds it at an end. By the plain socket's method: an SSLSocket's own
             # would have the thread send on in the clear.
             self._state = _State.CLOSING
-            socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+            with suppress(OSError):  # the peer has reset it
+                socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+        elif self._state is _State.LINGERING:
+            self._end()  # all has been said: the system goes on to deliver it
         else:
             self._reset(None)
 
@@ -179,15 +196,20 @@ class TlsTransport(asyncio.Transport):
                 self._loop.call_soon(self._read)
 
     def _read(self) -> None:
-        if not self.is_reading() or self._lent:
+        if not self.is_reading():
             return
         size, end, failure = 0, False, None
         try:
-            while size < len(self._inbox) and not end:
+            for _ in range(_RECORDS):
                 received = self._connection.recv_into(self._inbox[size:])
                 size, end = size + received, not received
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                if end or size == len(self._inbox):
+                    break
+        except ssl.SSLWantReadError:
             pass
+        except ssl.SSLWantWriteError:  # a KeyUpdate is to be answered (RFC 8446 4.6.3), and the peer takes nothing
+            self._loop.remove_reader(self._fd)
+            self._wait()
         except OSError as error:
             end, failure = True, error
         if size:
@@ -198,13 +220,30 @@ class TlsTransport(asyncio.Transport):
             self._listen()
 
     def _send(self, view: memoryview) -> memoryview:
-        """What the peer does not take yet."""
-        try:
+        """What the peer does not take yet. Raises OSError, also when OpenSSL would read before it writes: in the midst
+        of a message of TLS from a peer that may never end it."""
+        with suppress(ssl.SSLWantWriteError):
             while view:
                 view = view[self._connection.send(view) :]
-        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            pass
         return view
+
+    def _wait(self) -> None:
+        """Until the peer takes more. If it does not, it is over."""
+        self._loop.add_writer(self._fd, self._flush)
+        self._in_system = self._octets_in_system()
+        self._set_timer(self._loop.call_later(self._patience, self._look))
+
+    def _look(self) -> None:
+        """The system says that a peer takes more when a third of megabytes is free. A slow one is long about it."""
+        before, self._in_system = self._in_system, self._octets_in_system()
+        if before - self._in_system < LEAST_RATE * self._patience:
+            self.abort()
+        else:
+            self._set_timer(self._loop.call_later(self._patience, self._look))
+
+    def _octets_in_system(self) -> int:
+        """tcp(7), SIOCOUTQ: written and not acknowledged."""
+        return int.from_bytes(fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def _flush(self) -> None:
         try:
@@ -216,20 +255,24 @@ class TlsTransport(asyncio.Transport):
         except OSError as error:
             self._lose(error)
             return
+        if self._unsent:
+            self._wait()
+        else:
+            self._loop.remove_writer(self._fd)
+            self._set_timer(None)
+            self._wake()
+            self._listen()
         if self._writing_paused and self.get_write_buffer_size() <= LOW_WATER:
             self._writing_paused = False
             self._protocol.resume_writing()
-        if not self._unsent:
-            self._loop.remove_writer(self._fd)
-            self._wake()
-            self._part()
+        self._part()
 
     async def _until_writable(self) -> None:
         """Until what is owed is sent and more would be taken, or it is over."""
         if self._state is not _State.OPEN:
             return
         self._writable = self._loop.create_future()
-        self._loop.add_writer(self._fd, self._flush)
+        self._wait()
         try:
             await self._writable
         finally:
@@ -240,25 +283,15 @@ class TlsTransport(asyncio.Transport):
             self._writable.set_result(None)
 
     async def _step(self, executor: Executor, outgoing: Outgoing) -> Step:
-        """A thread that has begun cannot be left alone with the socket, not even by who is cancelled."""
-        step = self._loop.run_in_executor(executor, outgoing.step)
-        try:
-            return await asyncio.shield(step)
-        except asyncio.CancelledError:
-            outgoing.stop()
-            await asyncio.wait((step,))
-            raise
-
-    def _take_back(self) -> None:
-        self._lent = False
-        self._listen()
-        self._part()
+        """A thread that has begun cannot be left alone with the socket."""
+        return await finished(self._loop.run_in_executor(executor, outgoing.step), outgoing.stop)
 
     def _part(self) -> None:
         """The last word, if there is to be one and nothing comes before it; then wait for the peer's."""
         if self._state is not _State.CLOSING or self._lent or self._unsent:
             return
         self._state = _State.LINGERING
+        self._loop.remove_writer(self._fd)
         self._loop.call_soon(self._protocol.connection_lost, None)
         with suppress(OSError):  # most often SSLWantReadError: the peer has yet to say the same
             self._connection.unwrap()

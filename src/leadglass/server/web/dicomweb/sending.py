@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from leadglass.server.web.outgoing import Buffer, records
 from leadglass.server.web.protocol import MADE_BODY
+from leadglass.server.web.threads import finished
 
 #: Bytes that are made before an answer begins: with a short one the client learns what went wrong.
 AHEAD: Final = 1024 * 1024
@@ -53,17 +54,14 @@ class Sending:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
         loop = asyncio.get_running_loop()
-        begun = loop.run_in_executor(self._executor, self._begin, scope["method"])
         try:
-            first = await asyncio.shield(begun)
+            first = await finished(loop.run_in_executor(self._executor, self._begin, scope["method"]))
             await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
             if scope["method"] != "HEAD":
                 await scope["extensions"][MADE_BODY]["send"](self._executor, chain(first, self._buffers))
             await send({"type": "http.response.body"})
         finally:
-            # A generator cannot be closed while it runs.
-            await asyncio.wait((begun,))
-            await asyncio.shield(loop.run_in_executor(self._executor, self._end))
+            await finished(loop.run_in_executor(self._executor, self._end))
 
     def _begin(self, method: str) -> list[Buffer]:
         first: list[Buffer] = []
