@@ -99,7 +99,7 @@ class Archive(Holdings):
         return self.users.book
 
     def refuse(self, peer: RefusedPeer) -> None:
-        self.refusals.record(peer)
+        self.refusals.record(peer).result()
 
     def take_jobs(self, descriptor: int) -> None:
         """From another process of the archive (`LocalCommitter.attach`)."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from leadglass.archive.admission import Refusal
@@ -72,14 +72,19 @@ class RefusalRecorder:
         self._minute = 0
         self._counts: Counter[RefusedPeer] = Counter()
 
-    def record(self, peer: RefusedPeer) -> None:
+    def record(self, peer: RefusedPeer) -> Future[None]:
+        """Done when it is on record, or counted. It never fails: that an event could not be written is said by the
+        committer, and a peer is turned away all the same."""
+        noted: Future[None] = Future()
         if peer.device:
-            self._committer.record(peer.event(1))
-            return
+            self._committer.record(peer.event(1)).add_done_callback(lambda _: noted.set_result(None))
+            return noted
         with self._lock:
             if peer not in self._counts and len(self._counts) >= MAX_STRANGERS:
                 peer = RefusedPeer(peer.refusal, "many sources")
             self._counts[peer] += 1
+        noted.set_result(None)
+        return noted
 
     def flush_past(self) -> None:
         """Write the counts of a minute that is over."""
