@@ -69,6 +69,9 @@ def main() -> None:
 def _run(folder: Path) -> None:
     console.rule("An archive and its keys")
     _leadglass(folder, "init")
+    console.print(
+        "(That link is for the usual port. Here `serve` takes one that is free, and a link for it comes at the end.)"
+    )
     console.rule("Two devices: a scanner that may store, a workstation that may look")
     _leadglass(folder, "device", "add", "scanner", "--aet", "SCANNER", "--role", "modality", "--out", str(folder))
     _leadglass(
@@ -105,6 +108,8 @@ def _served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
             yield server, _port(server.stdout)
         finally:
             server.terminate()
+            # Popen itself waits but a moment when an interrupt ends it, and what the server has open is thrown away next.
+            server.wait()
 
 
 def _port(lines: IO[str] | None) -> int:

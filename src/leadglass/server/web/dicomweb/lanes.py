@@ -8,7 +8,7 @@ from typing import Final
 from leadglass.pixels.limits import DecoderLimits
 
 #: Answers that are opened and encrypted at the same time: one a processor. More of them hand the interpreter's lock to
-#: each other (measured on two processors: 18 % less goes out), and fewer than two wait for the disk.
+#: each other at every record, and one alone would wait for the disk.
 FEWEST_SENDERS: Final = 2
 MOST_SENDERS: Final = 4
 #: Beyond the workers of the decoders: what is read and sealed open around their work.
