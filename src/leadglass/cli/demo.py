@@ -108,7 +108,7 @@ def _served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
             yield server, _port(server.stdout)
         finally:
             server.terminate()
-            # Popen itself waits but a moment when an interrupt ends it, and what the server has open is thrown away next.
+            # Popen waits but a moment when an interrupt ends it, and what the server has open is thrown away next.
             server.wait()
 
 
