@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Message
 
 from leadglass.server.web.dicomweb.sending import Sending
+from tests.loops import run_apart
 
 
 async def _receive() -> Message:
@@ -49,7 +50,7 @@ def test_what_an_answer_holds_is_let_go_once_when_its_thread_is_done(cancellatio
 
     with ThreadPoolExecutor(1) as executor:
         try:
-            asyncio.run(answer())
+            run_apart(answer())
         finally:
             going_on.set()
     assert seen == ["went on", "ended", "closed"]

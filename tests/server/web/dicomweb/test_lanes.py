@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterable, Iterator, MutableMapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any
 
 from leadglass.server.web.dicomweb.dispatch import Part, multipart, single, streamed
@@ -11,6 +11,7 @@ from leadglass.server.web.dicomweb.lanes import Lane, Lanes
 from leadglass.server.web.dicomweb.sending import Sending
 from leadglass.server.web.outgoing import Buffer
 from leadglass.server.web.protocol import MADE_BODY
+from tests.loops import run_apart
 
 
 async def sent(lanes: Lanes, part: Part) -> bytes:
@@ -50,9 +51,7 @@ def test_what_lies_there_goes_out_while_all_decoders_are_busy() -> None:
             release.set()
         assert await asyncio.gather(*waiting) == [b"decoded"] * 64
 
-    # The driver of a browser that other tests keep open has its event loop in this thread.
-    with ThreadPoolExecutor(1) as apart:
-        apart.submit(asyncio.run, run()).result()
+    run_apart(run())
 
 
 def test_parts_of_a_stream_are_made_when_their_turn_comes() -> None:
