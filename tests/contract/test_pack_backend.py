@@ -38,11 +38,12 @@ def test_writes_go_where_they_are_told_and_are_read_back(backend: Backend) -> No
     pack = backend.create(1, b"head")
     pack.write(4, [b"one", bytearray(b"two"), memoryview(b"three")])
     pack.sync()
-    assert backend.read(1, 0, 100) == b"headonetwothree"
+    assert backend.read(1, 0, 15) == b"headonetwothree"
     assert backend.read(1, 5, 4) == b"netw"
-    assert backend.read(1, 15, 4) == b""
+    assert not any(backend.read(1, 15, 4))
     pack.write(7, [b"TWO"])
     pack.close()
+    assert backend.read(1, 15, 4) == b""
     again = backend.open(1)
     again.write(15, [b"!"])
     again.close()
@@ -54,10 +55,28 @@ def test_truncation_is_seen_by_readers(backend: Backend) -> None:
     pack.write(4, [b"tail"])
     assert backend.read(1, 0, 8) == b"headtail"
     pack.truncate(4)
-    assert (backend.read(1, 0, 8), backend.size(1)) == (b"head", 4)
-    pack.write(4, [b"next"])
-    assert backend.read(1, 0, 8) == b"headnext"
+    assert backend.read(1, 0, 8).rstrip(b"\0") == b"head"
+    pack.write(4, [b"new"])
+    assert backend.read(1, 0, 8).rstrip(b"\0") == b"headnew"
+    pack.truncate(4)
     pack.close()
+    assert (backend.read(1, 0, 8), backend.size(1)) == (b"head", 4)
+
+
+@pytest.mark.parametrize("lengths", [(1000,) * 50, (1000, 300_000, 1000, 3_000_000, 1000), (3_000_000, 1000)])
+def test_a_closed_pack_ends_where_its_last_write_did(backend: Backend, lengths: tuple[int, ...]) -> None:
+    pack = backend.create(1, b"head")
+    written = b"head"
+    for number, length in enumerate(lengths, 1):
+        pack.write(len(written), [bytes([number]) * length])
+        pack.sync()
+        written += bytes([number]) * length
+        pack.write(len(written), [b"refused" * 100])
+        pack.truncate(len(written))
+    assert backend.read(1, 0, len(written)) == written
+    assert not any(backend.read(1, len(written), 10_000_000))
+    pack.close()
+    assert (backend.size(1), backend.read(1, 0, len(written))) == (len(written), written)
 
 
 def test_closed_for_ever_outlives_the_file_object(backend: Backend) -> None:

@@ -63,13 +63,13 @@ def test_directory_and_pack_are_durable_before_the_first_use(tmp_path: Path, mon
 
     def fdatasync(descriptor: int) -> None:
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        order.append(f"fdatasync {path.name} of {path.stat().st_size}")
+        order.append(f"fdatasync {path.name} of {path.read_bytes().rstrip(bytes(1))!r}")
         real_fdatasync(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     FilesystemBackend(tmp_path).create(1, b"head").close()
-    assert order == ["fdatasync 00000001.pack of 4", "fsync 000", f"fsync {tmp_path.name}"]
+    assert order == ["fdatasync 00000001.pack of b'head'", "fsync 000", f"fsync {tmp_path.name}"]
 
 
 def test_links_in_the_place_of_packs_are_not_followed(tmp_path: Path) -> None:

@@ -66,12 +66,14 @@ def test_a_crash_at_any_byte_of_an_object(tmp_path: Path) -> None:
         pack_path(folder).parent.mkdir(parents=True)
         pack_path(folder).write_bytes(whole[:point])
         again = store_at(folder)
-        cut = (Cut(1, kept.location.end, point),) if point > kept.location.end else ()
+        written = kept.location.end + len(whole[kept.location.end : point].rstrip(b"\0"))
+        cut = (Cut(1, kept.location.end, written),) if written > kept.location.end else ()
         assert again.recover({1: kept.location.end}) == Recovery(cut=cut)
         assert opened(again, kept) == b"kept"
         following = keep(again, b"next")
         assert (following.location.pack, following.location.offset) == (1, kept.location.end)
-        assert [found.location for found in again.iter_objects(1)] == [following.location, kept.location]
+        walk = again.iter_objects(1, following.location.end)
+        assert [found.location for found in walk] == [following.location, kept.location]
         again.close()
         shutil.rmtree(folder)
 
@@ -85,6 +87,15 @@ def test_a_crash_that_left_holes_in_the_object(tmp_path: Path) -> None:
         file.write(bytes(20_000))
     again = store_at(tmp_path)
     assert again.recover({1: kept.location.end}).cut == (Cut(1, kept.location.end, lost.location.end),)
+
+
+def test_zeros_that_a_writer_left_ahead_of_itself_are_no_loss(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    kept = keep(store, b"kept")
+    assert pack_path(tmp_path).stat().st_size > kept.location.end
+    again = store_at(tmp_path)
+    assert again.recover({1: kept.location.end}) == Recovery()
+    assert pack_path(tmp_path).stat().st_size == kept.location.end
 
 
 def test_committed_but_not_yet_released(tmp_path: Path) -> None:
@@ -197,7 +208,7 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
 def test_the_walk_finds_every_object_last_first(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     kept = [keep(store, bytes(size)) for size in (0, 10, 3_000_000, 70_000)]
-    found = list(store.iter_objects(1))
+    found = list(store.iter_objects(1, kept[-1].location.end))
     assert [f.location for f in found] == [k.location for k in reversed(kept)]
     assert [f.object_id for f in found] == [k.object_id for k in reversed(kept)]
     assert [f.plain_length for f in found] == [70_000, 3_000_000, 10, 0]
@@ -223,7 +234,7 @@ def test_the_walk_stops_at_damage_and_goes_on_from_an_end_that_is_known(tmp_path
         changed = bytearray(whole)
         changed[position] ^= 1
         pack_path(tmp_path).write_bytes(changed)
-        walk = store.iter_objects(1)
+        walk = store.iter_objects(1, kept[2].location.end)
         assert next(walk).location == kept[2].location
         with pytest.raises(VerificationFailed):
             next(walk)

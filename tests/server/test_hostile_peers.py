@@ -67,7 +67,7 @@ def everybody_else_is_served(archive: Served) -> Iterator[None]:
 
 
 def pack_bytes(archive: Served) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in (archive.data / "packs").rglob("*.pack")}
+    return {path.name: len(path.read_bytes().rstrip(b"\0")) for path in (archive.data / "packs").rglob("*.pack")}
 
 
 # Before TLS

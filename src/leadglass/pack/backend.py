@@ -24,10 +24,15 @@ _CLOSED_MODE = 0o400
 #: round are cheaper than ever new ones.
 _KEPT_CACHED = 64 * 1024 * 1024
 _GIVEN_BACK = 4 * 1024 * 1024
+#: Where no more than this is to be synced and makes a pack longer, zeros are written ahead of it too. Where bytes lie
+#: already a sync waits for the bytes only; where a file grows, it waits for the file system's journal as well, which
+#: takes longer than a small object does. Large ones would not gain what writing them twice costs.
+_SMALL = 256 * 1024
+_AHEAD = bytes(2 * 1024 * 1024)
 
 
 class PackFile(Protocol):
-    """A pack open for writing, by one writer at a time."""
+    """A pack open for writing, by one writer at a time. Until it is closed, zeros may lie behind what was written."""
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         """All the buffers one after the other from `offset` on; one system call unless the system takes less."""
@@ -35,7 +40,8 @@ class PackFile(Protocol):
     def sync(self) -> None:
         """Returns once everything written is durable, its length too."""
 
-    def truncate(self, size: int) -> None: ...
+    def truncate(self, size: int) -> None:
+        """Of what was written from there on nothing is left."""
 
     def close(self) -> None: ...
 
@@ -57,7 +63,8 @@ class Backend(Protocol):
     def closed(self, number: int) -> bool:
         """Whether the pack was closed for ever."""
 
-    def size(self, number: int) -> int: ...
+    def size(self, number: int) -> int:
+        """What lies behind an open pack's end is counted."""
 
     def read(self, number: int, offset: int, length: int) -> bytes:
         """Fewer bytes only where the pack ends. Safe from any thread, while the pack is written too."""
@@ -69,33 +76,53 @@ class Backend(Protocol):
 
 
 class FilesystemPack:
-    __slots__ = ("_cached_from", "_descriptor", "_end")
+    """`_end` is where what was written ends, `_size` where the file does. `_unsynced`: bytes written since a sync."""
+
+    __slots__ = ("_cached_from", "_descriptor", "_end", "_size", "_unsynced")
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._cached_from = self._end = os.fstat(descriptor).st_size
+        self._cached_from = self._end = self._size = os.fstat(descriptor).st_size
+        self._unsynced = 0
 
     def write(self, offset: int, buffers: Sequence[Buffer]) -> None:
         left = sum(map(len, buffers))
-        self._end = offset + left
+        self._end = max(self._end, offset + left)
+        self._unsynced += left
+        if self._end > self._size and self._unsynced <= _SMALL:
+            buffers = [*buffers, _AHEAD]
         written = os.pwritev(self._descriptor, buffers, offset)
+        self._size = max(self._size, offset + written)
         while written < left:
             # A short write is how a filling disk begins to fail; the next call says why.
             offset, left = offset + written, left - written
             buffers = _after(buffers, written)
             written = os.pwritev(self._descriptor, buffers, offset)
+            self._size = max(self._size, offset + written)
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
+        self._unsynced = 0
         behind = self._end - _KEPT_CACHED
         if behind - self._cached_from >= _GIVEN_BACK:
             os.posix_fadvise(self._descriptor, self._cached_from, behind - self._cached_from, os.POSIX_FADV_DONTNEED)
             self._cached_from = behind
 
     def truncate(self, size: int) -> None:
-        os.ftruncate(self._descriptor, size)
+        if self._end < self._size and self._end - size <= _SMALL:
+            # What lies ahead stays of use: an object that is sent again is cut each time.
+            self.write(size, [_AHEAD[: self._end - size]])
+        else:
+            os.ftruncate(self._descriptor, size)
+            self._size = size
+        self._end = size
+        self._unsynced = 0
 
     def close(self) -> None:
+        if self._end < self._size:
+            # Where that fails the next start does it.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._end)
         os.close(self._descriptor)
 
     def close_for_ever(self) -> None:

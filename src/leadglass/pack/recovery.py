@@ -88,8 +88,10 @@ def recover(backend: Backend, archive_id: bytes, committed_ends: Mapping[int, in
             short.append(Short(number, end, size))
         elif not backend.closed(number):
             if size > end:
+                written = _written_end(backend, number, end, size)
                 _truncate(backend, number, end)
-                cut.append(Cut(number, end, size))
+                if written > end:
+                    cut.append(Cut(number, end, written))
             growing.append((number, end))
     last = max((*numbers, *committed_ends), default=0)
     return Inventory(Recovery(tuple(cut), tuple(removed), tuple(short)), tuple(growing), last)
@@ -161,6 +163,15 @@ def _trailer_ends(backend: Backend, number: int, start: int, size: int) -> Itera
             yield at + found + TRAILER
             position = found + 1
         at += max(len(data) - TRAILER + 1, 1)
+
+
+def _written_end(backend: Backend, number: int, start: int, size: int) -> int:
+    """Where the last byte from `start` on ends that is not one of the zeros that a writer left ahead of itself."""
+    end = start
+    for at in range(start, size, _SCAN):
+        data = backend.read(number, at, min(_SCAN, size - at)).rstrip(b"\0")
+        end = at + len(data) if data else end
+    return end
 
 
 def _truncate(backend: Backend, number: int, end: int) -> None:
