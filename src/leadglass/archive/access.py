@@ -92,7 +92,7 @@ class AccessLog(AccessRecord):
     def close(self, access: Access, taken: Taken) -> None:
         instances = taken.instances + len(taken.in_parts)
         detail = {"instances": instances, "bytes": taken.octets, "described": taken.described}
-        self._committer.record(access.event("retrieve-end", detail), access.study_id)
+        self._committer.note(access.event("retrieve-end", detail), access.study_id)
 
 
 @dataclass(slots=True)

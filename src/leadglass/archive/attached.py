@@ -60,6 +60,9 @@ class RemoteCommitter(Committer):
     def submit(self, job: Job[T]) -> Future[T]:
         return self._link.ask("commit", job)
 
+    def put_off(self, job: Job[T]) -> Future[T]:
+        return self._link.ask("put_off", job)
+
     def run(self, job: Job[T]) -> T:
         return self._ask(job, None)
 

@@ -41,6 +41,7 @@ class Attachment:
         archive = self._archive
         return {
             "commit": archive.committer.submit,
+            "put_off": archive.committer.put_off,
             "attach": archive.take_jobs,
             "acquire": self._acquire,
             "release": self._release,

@@ -26,6 +26,8 @@ from leadglass.model import AccessEvent
 log = structlog.get_logger("archive")
 T = TypeVar("T")
 MAX_BATCH = 64
+#: How long what was put off waits for the transaction of somebody who waits for it.
+PATIENCE_SECONDS = 0.1
 
 
 class Writing:
@@ -68,11 +70,12 @@ class _Waiting(Protocol):
 
 
 class _Queued(NamedTuple):
-    """`await_durable` raises when what the job writes about is not."""
+    """`await_durable` raises when what the job writes about is not. `put_off`: it may wait for others."""
 
     job: Job[Any]
     waiting: _Waiting
     await_durable: Callable[[], None]
+    put_off: bool = False
 
 
 class Committer(ABC):
@@ -82,6 +85,11 @@ class Committer(ABC):
     @abstractmethod
     def submit(self, job: Job[T]) -> Future[T]:
         """Queue a job. The future is done once the job's writes are durable, or holds its error."""
+
+    @abstractmethod
+    def put_off(self, job: Job[T]) -> Future[T]:
+        """Queue a job for the next transaction, or for one of its own when none comes soon: what nobody waits for costs
+        no sync of its own."""
 
     def run(self, job: Job[T]) -> T:
         return self.submit(job).result()
@@ -97,6 +105,11 @@ class Committer(ABC):
         written = self.submit(partial(record_all, events=((event, study_id),)))
         written.add_done_callback(partial(_say_lost, event.action))
         return written
+
+    def note(self, event: AccessEvent, study_id: int | None = None) -> None:
+        """Put an event on record with what comes next, or soon (`put_off`)."""
+        written = self.put_off(partial(record_all, events=((event, study_id),)))
+        written.add_done_callback(partial(_say_lost, event.action))
 
 
 def record_all(writing: Writing, events: Iterable[tuple[AccessEvent, int | None]]) -> None:
@@ -126,6 +139,9 @@ class LocalCommitter(Committer):
     def submit(self, job: Job[T]) -> Future[T]:
         return self._put(job, _nothing)
 
+    def put_off(self, job: Job[T]) -> Future[T]:
+        return self._put(job, _nothing, put_off=True)
+
     def run_beside(self, job: Job[T], durable: Callable[[], None]) -> T:
         word: Future[None] = Future()
         answer = self._put(job, word.result)
@@ -137,12 +153,12 @@ class LocalCommitter(Committer):
         word.set_result(None)
         return answer.result()
 
-    def _put(self, job: Job[T], await_durable: Callable[[], None]) -> Future[T]:
+    def _put(self, job: Job[T], await_durable: Callable[[], None], *, put_off: bool = False) -> Future[T]:
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise NotAvailable("The archive is shutting down.", "Try again when it is up.")
-            self._queue.put(_Queued(job, future, await_durable))
+            self._queue.put(_Queued(job, future, await_durable, put_off))
             os.eventfd_write(self._bell, 1)
         return future
 
@@ -167,13 +183,15 @@ class LocalCommitter(Committer):
 
     def _work(self) -> None:
         while not (self._closed and self._queue.empty()):
-            batch = list(self._gathered())
+            batch = list(self._gathered(None))
+            if batch and all(queued.put_off for queued in batch):
+                batch += self._gathered(PATIENCE_SECONDS)
             if batch:
                 self._commit_batch(batch)
 
-    def _gathered(self) -> Iterator[_Queued]:
-        """Waits until there is anything."""
-        for descriptor, _ in self._poll.poll(maxevents=MAX_BATCH):
+    def _gathered(self, seconds: float | None) -> Iterator[_Queued]:
+        """Waits until there is anything, or so long."""
+        for descriptor, _ in self._poll.poll(seconds, MAX_BATCH):
             if descriptor == self._bell:
                 yield from self._queued()
             else:

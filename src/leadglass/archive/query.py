@@ -140,7 +140,7 @@ def _first_and_rest(
             yield row
     finally:
         if not complete:
-            archive.committer.record(_event(principal, request, level, "query-end", sent, True))
+            archive.committer.note(_event(principal, request, level, "query-end", sent, True))
 
 
 def supported_keys(archive: "Holdings", level: Level) -> frozenset[int]:

@@ -279,7 +279,7 @@ class Session:
             "claimed": "" if principal.only is not None else claimed(identity),
             "denied": sorted(acceptance.denied),
         }
-        self._archive.committer.record(
+        self._archive.committer.note(
             AccessEvent(
                 action="association",
                 outcome=Outcome.DONE,
