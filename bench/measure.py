@@ -128,10 +128,14 @@ def high_water(pid: int) -> int:
 def count_syncs(pid: int, summary: Path) -> Iterator[dict[str, int]]:
     """Count fdatasync and fsync calls of the server while the body runs. strace slows it: such a run is not timed."""
     counts: dict[str, int] = {}
-    command = ["strace", "-f", "-c", "-e", "trace=fdatasync,fsync", "-o", str(summary), "-p", str(pid)]
+    command = ["strace", "-f", "-c", "-e", "trace=fdatasync,fsync", "-o", str(summary)]
+    processes = _tree(pid)  # strace follows those that are begun from now on by itself
+    for process in processes:
+        command += ("-p", process.name)
     with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
-        if tracer.stderr is None or b"attached" not in tracer.stderr.readline():
-            raise RuntimeError("strace cannot attach to the server")
+        for _ in processes:
+            if tracer.stderr is None or b"attached" not in tracer.stderr.readline():
+                raise RuntimeError("strace cannot attach to the server")
         yield counts
         _await_quiet(pid)
         tracer.send_signal(signal.SIGINT)

@@ -187,7 +187,7 @@ class LocalCommitter(Committer):
             if batch and all(queued.put_off for queued in batch):
                 batch += self._gathered(PATIENCE_SECONDS)
             if batch:
-                self._commit_batch(batch)
+                self._commit(batch)
 
     def _gathered(self, seconds: float | None) -> Iterator[_Queued]:
         """Waits until there is anything, or so long."""
@@ -219,27 +219,44 @@ class LocalCommitter(Committer):
         except Exception as error:  # noqa: BLE001 - a job that cannot be read is its sender's defect
             end.set_exception(error)
 
-    def _commit_batch(self, batch: list[_Queued]) -> None:
+    def _commit(self, batch: list[_Queued]) -> None:
+        """The batch, which grows by what comes while it is worked on."""
         try:
-            results = self._transact(batch)
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
-            if len(batch) == 1:
-                batch[0].waiting.set_exception(_explained(error))
-                return
-            for item in batch:
-                self._commit_batch([item])
+            results = self._transact(self._growing(batch))
+        except Exception:  # noqa: BLE001 - whoever waits for the job that failed is told by `_commit_alone`
+            for queued in batch:
+                self._commit_alone(queued)
             return
         for queued, result in zip(batch, results, strict=True):
             queued.waiting.set_result(result)
 
-    def _transact(self, batch: list[_Queued]) -> list[Any]:
+    def _commit_alone(self, queued: _Queued) -> None:
+        try:
+            (result,) = self._transact([[queued]])
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
+            queued.waiting.set_exception(_explained(error))
+            return
+        queued.waiting.set_result(result)
+
+    def _growing(self, batch: list[_Queued]) -> Iterator[list[_Queued]]:
+        """Each part is run and durable where it has to be when the next is asked for. Every job more costs a part of a
+        commit only; who came first waits a little longer."""
+        part = batch.copy()
+        while part:
+            yield part
+            part = list(self._gathered(0)) if len(batch) < MAX_BATCH else []
+            batch += part
+
+    def _transact(self, parts: Iterable[list[_Queued]]) -> list[Any]:
         head = self._journal.head
         try:
             with self._index.begin() as tx:
                 writing = Writing(tx, self._journal, self._salts)
-                results = [queued.job(writing) for queued in batch]
-                for queued in batch:
-                    queued.await_durable()
+                results = []
+                for part in parts:
+                    results += [queued.job(writing) for queued in part]
+                    for queued in part:
+                        queued.await_durable()
                 return results
         except BaseException:
             self._journal.head = head  # the chain goes on from the last event that is durable
