@@ -1,8 +1,8 @@
 """What a pack's sync costs on this disk: `python -m bench.syncs [--work DIR]`.
 
-An object is written at the end of a file that grows with it, or over zeros that lie there, of which 2 MiB are written now
-and then; then pages of an index's log are written over older ones and synced, as at a commit (docs/formats/pack.md,
-"Zeros ahead"). Milliseconds for both syncs together, without anything else of a store.
+An object is written at the end of a file that grows with it, or over zeros that lie there, of which 2 MiB are written
+now and then; then pages of an index's log are written over older ones and synced, as at a commit
+(docs/formats/pack.md, "Zeros ahead"). Milliseconds for both syncs together, without anything else of a store.
 """
 
 import argparse
