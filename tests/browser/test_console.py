@@ -45,6 +45,19 @@ def test_the_search_is_there_on_the_way_back(visit: Visit) -> None:
     expect(page.locator(".studies tbody tr")).to_have_count(1)
 
 
+def test_a_search_is_asked_once_where_its_form_is_sent_as_a_form(visit: Visit) -> None:
+    page = visit("clinician", "/studies")
+    page.route("**/htmx*", lambda route: route.abort())
+    page.reload()
+    page.locator("#text").fill("phantom")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Phantom, Head", exact=True).click()
+    expect(page.get_by_role("heading", name="Phantom, Head")).to_be_visible()
+    page.get_by_role("link", name="Studies").last.click()
+    expect(page.locator("#text")).to_have_value("phantom")
+    expect(page.locator(".studies tbody tr")).to_have_count(1)
+
+
 def test_the_search_works_without_scripts(visit: Visit) -> None:
     page = visit("clinician", "/studies", java_script_enabled=False)
     page.locator("#text").fill("phantom")
