@@ -27,6 +27,12 @@ def test_an_event_that_nobody_waits_for_is_not_lost_in_silence(furnished: Served
         assert (line["log_level"], line["action"], line["kind"]) == ("error", "query", "TypeError")
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put off waits for longer than any test."""
+    monkeypatch.setattr(committer, "PATIENCE_SECONDS", 60)
+
+
 def _transaction(writing: Writing) -> Writing:
     """A job that tells one transaction from another."""
     return writing
@@ -76,10 +82,8 @@ def test_a_job_that_fails_takes_down_no_other_of_its_transaction(furnished: Serv
         assert archive.committer.run(_transaction).head.n == before.n + 1
 
 
-def test_what_was_put_off_waits_for_the_next_transaction(
-    furnished: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(committer, "PATIENCE_SECONDS", 60)
+@pytest.mark.usefixtures("patience")
+def test_what_was_put_off_waits_for_the_next_transaction(furnished: Served, tmp_path: Path) -> None:
     with opened(furnished.copy(tmp_path)) as archive:
         patient = archive.committer.put_off(_transaction)
         assert archive.committer.run(_transaction) is patient.result(10)
@@ -90,10 +94,8 @@ def test_what_was_put_off_is_written_when_nothing_else_comes(furnished: Served, 
         archive.committer.put_off(_transaction).result(10)
 
 
-def test_what_was_put_off_is_written_at_the_end(
-    furnished: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(committer, "PATIENCE_SECONDS", 60)
+@pytest.mark.usefixtures("patience")
+def test_what_was_put_off_is_written_at_the_end(furnished: Served, tmp_path: Path) -> None:
     with opened(furnished.copy(tmp_path)) as archive:
         patient = archive.committer.put_off(_transaction)
     patient.result(0)
