@@ -98,6 +98,21 @@ def test_zeros_that_a_writer_left_ahead_of_itself_are_no_loss(tmp_path: Path) ->
     assert pack_path(tmp_path).stat().st_size == kept.location.end
 
 
+@pytest.mark.parametrize("length", [5_000, 3_000_000])
+def test_zeros_in_the_place_of_an_acknowledged_object_are_a_loss(tmp_path: Path, length: int) -> None:
+    """A pack that was copied while it was open, beside a newer index."""
+    store = store_at(tmp_path)
+    kept = keep(store, b"kept")
+    copied = pack_path(tmp_path).read_bytes()
+    lost = keep(store, os.urandom(length))
+    store.close()
+    pack_path(tmp_path).write_bytes(copied.ljust(lost.location.end, b"\0"))
+    again = store_at(tmp_path)
+    assert again.recover({1: lost.location.end}) == Recovery(short=(Short(1, lost.location.end, kept.location.end),))
+    assert opened(again, kept) == b"kept"
+    assert keep(again, b"next").location.pack == 2
+
+
 def test_committed_but_not_yet_released(tmp_path: Path) -> None:
     writer, stored = start(store_at(tmp_path), b"committed")
     writer.sync()

@@ -12,14 +12,15 @@ from typing import TypeVar
 from leadglass.archive.access import Access, AccessLedger, AccessRecord, Taken
 from leadglass.archive.admission import DeviceBook
 from leadglass.archive.channel import AskingEnd
-from leadglass.archive.committer import Committer, Job
+from leadglass.archive.committer import Committer, Job, Writing
 from leadglass.archive.directory import DataDirectory
 from leadglass.archive.holdings import ArchiveConfig, Holdings, Stores
-from leadglass.archive.link import Link
+from leadglass.archive.link import Link, LinkFailed
 from leadglass.archive.refusals import RefusedPeer
 from leadglass.archive.studykeys import Claim, KeyedClaim, Keyring
 from leadglass.archive.users import User, UserBook
 from leadglass.crypto.keys import RootKey
+from leadglass.errors import LeadglassError
 from leadglass.index.index import Index
 from leadglass.index.rows import DeviceRow
 from leadglass.model import Principal
@@ -178,5 +179,12 @@ class AttachedArchive(Holdings):
     def close(self) -> None:
         """Write what is owed to the log, and let go of packs and index."""
         self.ledger.close_all()
+        # What was put off is told of over the link, which is closed after this.
+        with suppress(LeadglassError, LinkFailed):
+            self.committer.submit(_nothing_more).result()
         self.packs.close()
         self.index.close()
+
+
+def _nothing_more(_: Writing) -> None:
+    """A job that is done when all before it are."""

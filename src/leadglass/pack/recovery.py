@@ -84,8 +84,8 @@ def recover(backend: Backend, archive_id: bytes, committed_ends: Mapping[int, in
         if end is None:
             backend.remove(number)
             removed.append(number)
-        elif size < end:
-            short.append(Short(number, end, size))
+        elif (held := _held(backend, number, end, size)) < end:
+            short.append(Short(number, end, held))
         elif not backend.closed(number):
             if size > end:
                 written = _written_end(backend, number, end, size)
@@ -163,6 +163,15 @@ def _trailer_ends(backend: Backend, number: int, start: int, size: int) -> Itera
             yield at + found + TRAILER
             position = found + 1
         at += max(len(data) - TRAILER + 1, 1)
+
+
+def _held(backend: Backend, number: int, end: int, size: int) -> int:
+    """How much of the bytes up to `end` is there, as far as the file's length and the zeros in it tell."""
+    if size < end:
+        return size
+    if end == PACK_HEADER or any(backend.read(number, end - 1, 1)):
+        return end  # a trailer ends with its magic number
+    return _written_end(backend, number, 0, end)
 
 
 def _written_end(backend: Backend, number: int, start: int, size: int) -> int:

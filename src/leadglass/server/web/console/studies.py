@@ -98,6 +98,7 @@ class StudiesPage:
             "studies-found.html" if changes else "studies.html",
             waiting=None if changes else waiting(self._archive, principal),
             search=search,
+            answered=request.method == "POST",
             periods=PERIODS,
             modalities=MODALITIES,
             lines=_by_date(lines[wanted - PAGE - 1 : wanted - 1]),

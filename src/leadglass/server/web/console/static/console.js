@@ -47,10 +47,9 @@ if (remembered) {
   remembered.addEventListener("input", keep);
   remembered.addEventListener("change", keep);
   const fields = JSON.parse(sessionStorage.getItem(key) ?? "[]").filter(([, value]) => value);
-  // A page that answers this very search has it in its fields already: asked again it would be asked for ever, where the
-  // form is sent before htmx has taken it over.
-  const isNew = fields.some(([name, value]) => remembered.elements[name].value !== value);
-  if (isNew && performance.getEntriesByType("navigation")[0]?.type !== "reload") {
+  // Where the form is sent before htmx has taken it over, the page that comes answers it: it asks nothing more.
+  const isAnswer = remembered.dataset.remember === "answered";
+  if (fields.length && !isAnswer && performance.getEntriesByType("navigation")[0]?.type !== "reload") {
     for (const [name, value] of fields) remembered.elements[name].value = value;
     addEventListener("load", () => remembered.requestSubmit());
   }
