@@ -19,6 +19,7 @@ SIZES = {"MR, 36 KB": 36_000, "CT, 528 KB": 528_000}
 AHEAD = bytes(2 * 1024 * 1024)
 #: Eight frames of SQLite's log: a page of 4 KiB after 24 bytes.
 FRAMES = [bytes(24), os.urandom(4096)] * 8
+COMMIT_BYTES = sum(map(len, FRAMES))
 LOG_BYTES = 4 * 1024 * 1024
 
 
@@ -35,7 +36,7 @@ def measured(folder: Path, size: int, objects: int, *, zeros: bool) -> dict[str,
             end += size
             zeroed = end + len(AHEAD) if grows else zeroed
             os.fdatasync(pack.fileno())
-            log_at = log_at if log_at + 8 * 4120 <= LOG_BYTES else 0
+            log_at = log_at if log_at + COMMIT_BYTES <= LOG_BYTES else 0
             log_at += os.pwritev(log.fileno(), FRAMES, log_at)
             os.fsync(log.fileno())
             took.append(1000 * (time.perf_counter() - started))

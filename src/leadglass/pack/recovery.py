@@ -98,7 +98,8 @@ def recover(backend: Backend, archive_id: bytes, committed_ends: Mapping[int, in
 
 
 def iter_objects(backend: Backend, number: int, end: int | None = None) -> Iterator[FoundObject]:
-    """The objects of a pack from the one that ends at `end` (by default the pack's end) back to the first.
+    """The objects of a pack from the one that ends at `end` (by default the file's end, where a closed pack ends)
+    back to the first.
 
     VerificationFailed at the first damage; go on from the next lower end that the index knows.
     """
